@@ -18,11 +18,12 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.exr import read_exr_header, read_primaries
-from aotlab.media.high_bit_depth import TiffStack, detect_image_kind, read_dpx_header, read_raw_image
+from aotlab.media.high_bit_depth import TiffStack, decode_dpx, detect_image_kind, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
 from aotlab.media.levels import Levels, LevelsOption, estimate_levels, find_decoder, parse_levels
 from aotlab.media.plates import BT709, ImagePlate, Plate
 from aotlab.media.timecode import Timecode
+from aotlab.media.value_syntax import OCIO_PREFIX
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
 
@@ -217,15 +218,16 @@ class ImageFrames(FrameSource):
                 curve = input_transform or "linear"
                 self._read_exr_attributes(read_exr_header(self._paths[0]), rate)
             elif kind == "dpx":
-                self._set_times(*read_dpx_header(self._paths[0]), rate)
+                frame, file_rate = decode_dpx(self._paths[0])
+                self._set_times(file_rate, frame.metadata.get("timecode"), rate)
         self.path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.has_names = bool(self._paths)
         limits = parse_levels(levels)
         find_decoder(curve)  # raises InputError
-        is_log = curve not in ("linear", "srgb")
-        white = np.iinfo(first.dtype).max if is_log and first.dtype.kind in "iu" else 1.0
+        is_space = curve.startswith(OCIO_PREFIX)
+        white = np.iinfo(first.dtype).max if is_space and first.dtype.kind in "iu" else 1.0
         if limits is not None:
             self.levels = Levels(*limits, curve=curve, white=white)
         elif levels is not None or first.dtype != np.uint8 or curve != "srgb":

@@ -1,13 +1,15 @@
 """Images with more than 8 bits a channel: 16-bit PNG, TIFF stacks, EXR and DPX."""
 
+from __future__ import annotations
+
 import logging
 import math
 import re
-import struct
 import threading
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,14 +18,15 @@ from aotlab.media.images import DECODER_ERRORS, apply_orientation, open_image, p
 from aotlab.utils.errors import require, require_modules
 from aotlab.utils.files import is_file_name, reading
 
+if TYPE_CHECKING:
+    import av
+
 MAX_CHANNELS = 3
 """Largest number of channels of a TIFF, shown as red, green and blue."""
 UNSUPPORTED_COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
 """Colors of a TIFF that are not converted, by TIFF's number."""
 JPEG = 7
 """Compression of a TIFF whose YCbCr is decoded to RGB."""
-DPX_HEADER = 2048
-"""Bytes of the header of a DPX file with the parts for film and television."""
 ALPHA = (1, 2)
 """Kinds of extra samples of a TIFF that are transparency."""
 
@@ -66,34 +69,25 @@ def read_raw_image(path: Path, layer: str | None = None) -> np.ndarray:
     return stack.read(0)
 
 
-def _read_dpx(path: Path) -> np.ndarray:
-    """Read a DPX image as H×W×3 uint8 or uint16, in which 65535 is the largest code; its alpha is left out."""
+def decode_dpx(path: Path) -> tuple[av.VideoFrame, Fraction | None]:
+    """Return the frame of a DPX file, with a time code in ``metadata``, and the frame rate, None if it states none."""
     require_modules("av")
     import av
 
     from aotlab.media import decoding
-    from aotlab.media.plates import VideoPlate
 
     with reading(path, "save it again", av.FFmpegError), decoding.open_container(str(path), format="dpx_pipe") as file:
         frame = next(file.decode(video=0), None)
         if frame is None or frame.is_corrupt:
             raise ValueError("it does not decode")
-        return VideoPlate(frame).to_rgb()
+        return frame, file.streams.video[0].codec_context.framerate
 
 
-def read_dpx_header(path: Path) -> tuple[float | None, str | None]:
-    """Return the frame rate and the time code of a DPX file (SMPTE ST 268-1); None if it states none."""
-    with reading(path, "save it again"), path.open("rb") as file:
-        content = file.read(DPX_HEADER)
-        order = ">" if content.startswith(b"SDPX") else "<"
-        (start,) = struct.unpack_from(f"{order}I", content, 4)
-        if start < DPX_HEADER or len(content) < DPX_HEADER:  # FFmpeg writes the first part of the header only
-            return None, None
-        (packed,), rates = struct.unpack_from(f"{order}I", content, 1920), (1940, 1724)  # of television, of film
-        stated = (struct.unpack_from(f"{order}f", content, at)[0] for at in rates)
-        digits = f"{packed:08x}"
-        code = ":".join(digits[at : at + 2] for at in range(0, 8, 2)) if digits.isdecimal() else None
-        return next((rate for rate in stated if 1 <= rate < 1000), None), code
+def _read_dpx(path: Path) -> np.ndarray:
+    """Read a DPX image as H×W×3 uint8 or uint16, in which 65535 is the largest code; its alpha is left out."""
+    from aotlab.media.plates import VideoPlate
+
+    return VideoPlate(decode_dpx(path)[0]).to_rgb()
 
 
 def _read_png(path: Path) -> np.ndarray:

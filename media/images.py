@@ -17,9 +17,9 @@ from aotlab.media.matching import (
     IMAGE_SUFFIXES,
     OVERLAY_ENDING,
     VIDEO_SUFFIXES,
-    detect_negative_numbers,
     list_frame_files,
     list_image_files,
+    require_signs,
 )
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, require_file
@@ -155,14 +155,12 @@ def list_images(folder: Path) -> list[Path]:
     stem, count = Counter(path.stem for path in frames).most_common(1)[0]
     remedy = "move those that are no frames, such as masks, to another folder"
     require(count == 1, f"{count} images are named {stem}", subject=folder, remedy=remedy)
+    require_signs([path.stem for path in frames])
     return frames
 
 
 def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
-    """Log what is not certain about the frames of a folder that `list_images` returns.
-
-    The folder holds masks beside them, they have several formats, or hyphens before numbers are read as minus signs.
-    """
+    """Log that the frames of a folder that `list_images` returns lie beside masks, or have several formats."""
     kept = set(frames)
     others = (path for path in list_image_files(folder) if path not in kept)
     mask = next((path for path in others if not path.name.endswith(OVERLAY_ENDING)), None)
@@ -172,9 +170,6 @@ def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
     elif len(counts) > 1:
         text = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
         log.warning("%s: all images are frames: %s", folder, text)
-    negative = detect_negative_numbers(path.stem for path in frames)
-    if name := next((name for name, is_certain in negative.items() if not is_certain), None):
-        log.warning("%s: the hyphen before the number of %s is read as a minus sign", folder, name)
 
 
 def read_mode(path: Path) -> str:

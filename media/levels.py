@@ -33,15 +33,15 @@ class Levels:
     low: float
     high: float
     curve: str = "srgb"
-    """Name of the curve or color space of the values; they are shown with the sRGB curve."""
+    """Curve or color space of the values; they are shown with the sRGB curve."""
     white: float = 1.0
-    """Stored value that the curve of a camera takes as 1: the largest of integers."""
+    """Stored value that a color space takes as 1: the largest of integers."""
     estimated: bool = False
     """Estimated from the video rather than given."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Convert H×W×C values to uint8; NaN becomes black."""
-        if values.dtype in (np.uint8, np.uint16) and self.curve in CURVES:
+        if values.dtype in (np.uint8, np.uint16) and self.curve in INPUT_TRANSFORMS:
             return self._table[values]
         return self._convert(values)
 
@@ -72,33 +72,16 @@ def encode_srgb(light: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
 
 
-def decode_acescct(values: np.ndarray) -> np.ndarray:
-    """Return the linear light of ACEScct values (Academy S-2016-001)."""
-    linear = (values - 0.0729055341958355) / 10.5402377416545
-    return np.asarray(np.where(values <= 0.155251141552511, linear, 2 ** (values * 17.52 - 9.72)))
-
-
-def decode_logc3(values: np.ndarray) -> np.ndarray:
-    """Return the linear light of ARRI LogC3 values at exposure index 800 (ALEXA Log C Curve, 2017)."""
-    light = (10 ** ((values - 0.385537) / 0.247190) - 0.052272) / 5.555556
-    return np.asarray(np.where(values > 5.367655 * 0.010591 + 0.092809, light, (values - 0.092809) / 5.367655))
-
-
-CURVES: dict[str, Callable[[np.ndarray], np.ndarray]] = dict(
-    zip(INPUT_TRANSFORMS, (np.asarray, np.asarray, decode_acescct, decode_logc3), strict=True)
-)
-"""Functions from stored values to linear light, by the name of an input transform; ``srgb`` is shown as it is."""
-
-
 @cache
 def find_decoder(name: str) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function of an input transform from stored values to linear light.
 
-    That of ``ocio:SPACE`` takes H×W×C and returns H×W×3 with the primaries of BT.709. The configuration is that of the
-    environment variable OCIO, or else OpenColorIO's own for studios. Raises `InputError` if it lacks the color space.
+    That of ``ocio:SPACE`` takes H×W×C and returns H×W×3 with the primaries of BT.709; others return their values. The
+    configuration is that of the environment variable OCIO, or else OpenColorIO's own for studios. Raises `InputError`
+    if it lacks the color space.
     """
-    if name in CURVES:
-        return CURVES[name]
+    if name in INPUT_TRANSFORMS:
+        return np.asarray
     require_modules("PyOpenColorIO")
     from PyOpenColorIO import Config
     from PyOpenColorIO import Exception as OcioError

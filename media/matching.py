@@ -6,6 +6,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -27,11 +28,9 @@ SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
 """Suffixes of images, videos, and files of labels named after them."""
 MASK_ENDING, OVERLAY_ENDING = ".mask.png", ".overlay.jpg"
 """Endings of the files that `aotlab mask` writes beside an image."""
-END_NUMBER = re.compile("[0-9]{1,9}$")
-NEGATIVE = re.compile("(.*)-([0-9]{1,9})", re.DOTALL)
-"""Name that ends in a number with a minus sign or hyphen."""
-REVERSED_DIGITS = str.maketrans("0123456789", "9876543210")
-"""Exchanges of digits that sort negative numbers of equal length."""
+END_NUMBER = re.compile(r"(?:(?<![^._])-)?[0-9]{1,9}$")
+"""Number at the end of a name; a minus at its start, or after ``.`` or ``_``, is a sign, else a hyphen."""
+NUMBERS = re.compile(r"((?<![^._])-[0-9]+$|\d+)")
 UPLOAD_PREFIX = re.compile("[0-9a-f]{8}-")
 """Digits that Label Studio puts before the name of each upload, also in its exports to COCO and YOLO."""
 START_NUMBER_OPTION = "--mask-start-number"
@@ -60,42 +59,15 @@ def list_frame_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> 
 def natural_sort(names: Iterable[Name]) -> list[Name]:
     """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg.
 
-    At the end of names, `detect_negative_numbers` decides whether a minus sign is part of the number.
+    A minus sign counts as in `END_NUMBER`.
     """
-    listed = list(names)
-    stems: dict[str | Path, str] = {name: image_stem(name) for name in listed}
-    negative = detect_negative_numbers(stems.values())
 
-    def key(name: str | Path) -> tuple[list[tuple[int, str]], str]:
+    def key(name: str | Path) -> tuple[list[str | Decimal], str]:
         # `int` refuses the thousands of digits that a name in a file may have
-        stem, sign = stems[name], -1 if stems[name] in negative else 1
-        parts = re.split(r"(\d+)", stem if sign > 0 else "".join(stem.rpartition("-")[::2]))
-        parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
-        keys = [(index % 2 and len(part), part) for index, part in enumerate(parts)]
-        if sign < 0:
-            keys[-2] = (-keys[-2][0], keys[-2][1].translate(REVERSED_DIGITS))
-        return keys, str(name)
+        parts = NUMBERS.split(image_stem(name))
+        return [Decimal(part) if index % 2 else part for index, part in enumerate(parts)], str(name)
 
-    return sorted(listed, key=key)
-
-
-def detect_negative_numbers(stems: Iterable[str]) -> dict[str, bool]:
-    """Return the names without suffix that end in a negative number, and whether its minus sign is certain.
-
-    After ``.`` or ``_``, a minus is a sign. After ``-``, a space, or nothing, it is certain only if another name has
-    the same text before a number without a minus. After other text, it is a hyphen, or in the same case a sign that is
-    not certain: ``take-1`` beside ``take0``.
-    """
-    names = dict.fromkeys(stems)
-    texts = {END_NUMBER.sub("", name) for name in names if END_NUMBER.search(name)}
-    negative = {}
-    for name in names:
-        if match := NEGATIVE.fullmatch(name):
-            last, is_mixed = match[1][-1:], match[1] in texts
-            is_separated = last in ("", ".", "_", "-", " ")
-            if is_mixed or is_separated:
-                negative[name] = last in (".", "_") or (is_mixed and is_separated)
-    return negative
+    return sorted(names, key=key)
 
 
 def image_stem(name: str | Path) -> str:
@@ -112,13 +84,18 @@ def image_stem(name: str | Path) -> str:
 
 def split_numbers(stems: Sequence[str]) -> list[tuple[str, int] | None]:
     """Return the text before the number at the end of each name, and the number; None for names without one."""
-    negative = detect_negative_numbers(stems)
-    return [
-        (stem[: ending.start() - (stem in negative)], -int(ending[0]) if stem in negative else int(ending[0]))
-        if (ending := END_NUMBER.search(stem))
-        else None
-        for stem in stems
-    ]
+    endings = ((stem, END_NUMBER.search(stem)) for stem in stems)
+    return [(stem[: ending.start()], int(ending[0])) if ending else None for stem, ending in endings]
+
+
+def require_signs(stems: Sequence[str]) -> None:
+    """Raise `InputError` if the hyphen before a number may be a minus sign: ``take-1`` beside ``take0``."""
+    parts = split_numbers(stems)
+    prefixes = {part[0] for part in parts if part}
+    for stem, part in zip(stems, parts, strict=True):
+        is_clear = not part or not part[0].endswith("-") or part[0][:-1] not in prefixes
+        remedy = "rename the frames, for example to 1000, 1001 and so on"
+        require(is_clear, "the hyphen before its number may be a minus sign", subject=stem, remedy=remedy)
 
 
 def trailing_numbers(stems: Sequence[str]) -> list[int]:

@@ -18,8 +18,8 @@ MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
 * mots: ids of MOTS, 1000 times the class plus the object; 10000 is undecided.
 * palette: the id is the place of the pixel's color in the palette of PASCAL VOC.
 """
-INPUT_TRANSFORMS = ("linear", "srgb", "acescct", "logc3")
-"""Names of `levels.CURVES`."""
+INPUT_TRANSFORMS = ("linear", "srgb")
+"""Curves of images; ``srgb`` is shown as it is."""
 OCIO_PREFIX = "ocio:"
 """Begin of an input transform that is a color space of OpenColorIO."""
 MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
@@ -44,7 +44,7 @@ class FrameObjectValue(NamedTuple):
 
 
 def parse_input_transform(text: str) -> str:
-    """Return the name of an input transform; raise `InputError` unless it is a curve or ``ocio:SPACE``."""
+    """Return one of `INPUT_TRANSFORMS`, or ``ocio:SPACE``; raise `InputError` for any other text."""
     if not text.removeprefix(OCIO_PREFIX) or not text.startswith(OCIO_PREFIX):
         require_choice(text, (*INPUT_TRANSFORMS, "ocio:SPACE"), "input transform")
     return text

@@ -63,9 +63,9 @@ def open_frames(
             images unchanged, ``auto`` for others).
         timeout: seconds to wait for the first frame of a stream.
         rate: frames per second of a folder of images or a TIFF stack (default: 24).
-        input_transform: curve of the values of images, one of `CURVES`, or ``ocio:SPACE``, a color space of OpenColorIO
-            (default: ``linear`` for EXR, ``srgb`` for others). It changes what the tracker sees, not the frames that
-            outputs contain.
+        input_transform: curve of the values of images, ``linear`` or ``srgb``, or ``ocio:SPACE``, a color space of
+            OpenColorIO (default: ``linear`` for EXR, ``srgb`` for others). It changes what the tracker sees, not the
+            frames that outputs contain.
         matrix: color matrix of a video file that states none, one of `MATRICES` (default: ``bt709`` above standard
             definition, else ``bt601``).
         layer: layer of EXR images, such as ``ViewLayer.Combined`` (default: the one without a name, or else the only

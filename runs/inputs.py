@@ -18,7 +18,7 @@ from aotlab.media.annotations import check_video_name, read_mask_files
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.mask_images import LabelCheck
-from aotlab.media.matching import FORMAT_OPTION, detect_negative_numbers, split_numbers
+from aotlab.media.matching import FORMAT_OPTION, split_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
 from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
@@ -111,17 +111,10 @@ class FrameSelection:
 
 
 def find_gap(names: Sequence[str]) -> InputError | None:
-    """Return an error without subject if the names of frames in order have gaps; raise one if their order is unclear.
+    """Return an error without subject if the names of frames in order have gaps; raise one for several sequences.
 
-    It is for several sequences, and for hyphens before numbers that may be minus signs. Names that do not all end in a
-    number, and numbers without a usual step, such as times, have no gaps.
+    Names that do not all end in a number, and numbers without a usual step, such as times, have no gaps.
     """
-    unclear = [name for name, is_certain in detect_negative_numbers(names).items() if not is_certain]
-    if unclear:
-        raise InputError(
-            f"the hyphen before the number of {unclear[0]} may be a minus sign",
-            remedy="give --frame-numbers file if it is one, or else rename the files",
-        )
     frames = [part for part in split_numbers(names) if part]
     if len(frames) < max(len(names), MIN_NUMBERED):
         return None

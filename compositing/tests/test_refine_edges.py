@@ -55,16 +55,3 @@ def test_refined_edges_replace_plain_ones(video, mask, tmp_path):
     plain = read_alpha(tmp_path / "out")
     assert main([str(tmp_path / "out"), "--write", "alpha", "--refine-edges"]) == 0
     assert (read_alpha(tmp_path / "out")[..., 3] != plain[..., 3]).any()
-
-
-@needs_pymatting
-def test_band_of_refined_edges_is_an_option(video, mask, tmp_path, capsys):
-    assert track(video, tmp_path, mask, args=["--write", "masks", "--soft"]) == 0
-    soft, found = [str(tmp_path / "out"), "--write", "alpha"], {}
-    assert main([*soft, "--edge-band", "16"]) == 2
-    assert "edge_band 16: no effect without --refine-edges; give both" in capsys.readouterr().err
-    for band in ("4", "8", "32"):
-        assert main([*soft, "--refine-edges", "--edge-band", band]) == 0
-        alpha = read_alpha(tmp_path / "out")[..., 3]
-        found[band] = np.count_nonzero((alpha > 0) & (alpha < 255))
-    assert found["4"] < found["8"] < found["32"]

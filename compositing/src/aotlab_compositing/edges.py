@@ -56,12 +56,12 @@ def load_pymatting() -> ModuleType:
 
 
 @lru_cache(maxsize=1)  # of the latest frame, for all outputs
-def shape_edges(tracked: TrackedFrame, refine: bool, band: float = BAND) -> TrackedFrame:
-    """Return a frame with refined or confined edges; ``band``: see `BAND`."""
-    return refine_edges(tracked, band) if refine else confine_edges(tracked)
+def shape_edges(tracked: TrackedFrame, refine: bool) -> TrackedFrame:
+    """Return a frame with refined or confined edges."""
+    return refine_edges(tracked) if refine else confine_edges(tracked)
 
 
-def refine_edges(tracked: TrackedFrame, band: float = BAND) -> TrackedFrame:
+def refine_edges(tracked: TrackedFrame) -> TrackedFrame:
     """Return a frame with refined edges in its ``soft``, made from its probabilities, or without them from its labels.
 
     Objects are refined one by one; where they add up to more than 1, each gets its share. Edges that were given stay.
@@ -73,7 +73,7 @@ def refine_edges(tracked: TrackedFrame, band: float = BAND) -> TrackedFrame:
     alphas = np.array(masks, np.float32)
     for position, object_id in enumerate(tracked.ids):
         if object_id not in tracked.soft_ids:
-            alphas[position] = refine_alpha(tracked.frame, masks[position], band)
+            alphas[position] = refine_alpha(tracked.frame, masks[position])
     alphas /= np.maximum(alphas.sum(0), 1)
     return replace(tracked, soft=quantize_probabilities(alphas))
 
@@ -128,20 +128,19 @@ def find_band(mask: np.ndarray, band: float = BAND) -> np.ndarray:
     return np.where(mask, inside, distance <= band * scale) & mask.any() & ~mask.all()
 
 
-def refine_alpha(frame: np.ndarray, probability: np.ndarray, band: float = BAND) -> np.ndarray:
+def refine_alpha(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Return the alpha H×W float32 of an object: estimated near the border of its mask, 0 or 1 elsewhere.
 
     Args:
         frame: H×W×3 uint8 RGB.
         probability: H×W, of the object; the border is where it crosses 0.5.
-        band: see `BAND`.
     """
     from scipy.sparse import diags
 
     pymatting = load_pymatting()
 
     mask = np.asarray(probability) >= 0.5
-    unknown, alpha = find_band(mask, band), mask.astype(np.float32)
+    unknown, alpha = find_band(mask), mask.astype(np.float32)
     rows, columns = np.nonzero(unknown.any(1))[0], np.nonzero(unknown.any(0))[0]
     if not len(rows):
         return alpha

@@ -31,7 +31,6 @@ from aotlab_compositing import cryptomatte
 from aotlab_compositing.edges import estimate_colors, require_pymatting, shape_edges
 from aotlab_compositing.exr import ExrPart, copy_header, read_exr_parts, write_exr
 from aotlab_compositing.layers import describe_renamed, find_exr, read_alphas
-from aotlab_compositing.options import EDGE_BAND
 from aotlab_compositing.planes import make_planes, multiply_planes
 
 UNKNOWN_TAG = 2
@@ -61,12 +60,9 @@ class MatteOutput(sdk.Output):
         if options["refine_edges"]:
             self.needs_soft, self.needs_image = False, True
             require_pymatting()
-        elif options["edge_band"] != EDGE_BAND.default:
-            problem = "no effect without --refine-edges"
-            raise InputError(problem, subject=f"edge_band {options['edge_band']}", remedy="give both")
 
     def write(self, frame: TrackedFrame) -> None:
-        self.write_soft(shape_edges(frame, self.options["refine_edges"], float(self.options["edge_band"])))
+        self.write_soft(shape_edges(frame, self.options["refine_edges"]))
 
     @abstractmethod
     def write_soft(self, frame: TrackedFrame) -> None:
