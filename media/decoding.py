@@ -254,6 +254,29 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
     return apply_display_matrix(frame, frame.to_ndarray(format="rgb24"))
 
 
+def to_deep_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """Return a frame of RGB or gray as `to_rgb`: uint16 with more than 8 bits, or float32 as stored."""
+    name, depth = frame.format.name, max(component.bits for component in frame.format.components)
+    if depth <= 8:
+        return to_rgb(frame)
+    is_planar = name.startswith(("gbr", "gray"))
+    values = np.atleast_3d(frame.to_ndarray(format=None if is_planar else "rgb48le"))[..., :3]
+    values = apply_display_matrix(frame, values if values.shape[2] == 3 else values.repeat(3, axis=2))
+    if values.dtype.kind == "f" or not is_planar:
+        return values
+    return (values * (65535 / (2**depth - 1)) + 0.5).astype(np.uint16)
+
+
+def is_rgb(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has RGB."""
+    return bool(frame.format.is_rgb or frame.format.has_palette)
+
+
+def is_gray(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has brightness only."""
+    return frame.format.name.startswith(("gray", "ya", "mono"))
+
+
 def apply_display_matrix(frame: av.VideoFrame, values: np.ndarray) -> np.ndarray:
     """Return values of a frame, H×W or H×W×C, turned and mirrored as it is shown."""
     a, b, c, d = _read_display_matrix(frame)

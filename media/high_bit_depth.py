@@ -85,9 +85,9 @@ def decode_dpx(path: Path) -> tuple[av.VideoFrame, Fraction | None]:
 
 def _read_dpx(path: Path) -> np.ndarray:
     """Read a DPX image as H×W×3 uint8 or uint16, in which 65535 is the largest code; its alpha is left out."""
-    from aotlab.media.plates import VideoPlate
+    from aotlab.media import decoding
 
-    return VideoPlate(decode_dpx(path)[0]).to_rgb()
+    return decoding.to_deep_rgb(decode_dpx(path)[0])
 
 
 def _read_png(path: Path) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
-from aotlab.media.plates import FULL_RANGE, LIMITED_RANGE, ColorTags, Planes, view_plane
+from aotlab.media.plates import ColorTags
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, require_regular_file, temporary_name, writing
 
@@ -65,7 +65,7 @@ class VideoWriter:
         encoding: codec of the file; None: `H264`.
         sound: sound to copy, in sync with the frames.
         pixel_aspect: width by height of a pixel as players show it.
-        color_tags: color primaries and transfer function of RGB frames, by FFmpeg's numbers; planes have their own.
+        color_tags: color primaries and transfer function of RGB frames, by FFmpeg's numbers.
         timecode: time code of the first frame written; empty: none is stored.
         comment: comment in the file.
     """
@@ -128,19 +128,10 @@ class VideoWriter:
             frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
         image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         image = image.reformat(format=self.encoding.pixel_format, dst_colorspace="ITU709")
-        self._append(image, time, self._color_tags)
+        self.write_image(image, time, self._color_tags)
 
-    def write_planes(self, planes: Planes, time: Fraction) -> None:
-        """Append one frame by the planes of the pixel format of its encoding, as `write` does."""
-        import av
-
-        image = av.VideoFrame(self.size[1], self.size[0], self.encoding.pixel_format)
-        for index, codes in enumerate(planes.values):
-            view_plane(image, index)[:] = codes
-        image.color_range = FULL_RANGE if planes.is_full else LIMITED_RANGE
-        self._append(image, time, planes.tags)
-
-    def _append(self, image: av.VideoFrame, time: Fraction, tags: ColorTags) -> None:
+    def write_image(self, image: av.VideoFrame, time: Fraction, tags: ColorTags) -> None:
+        """Append one frame in the pixel format of the encoding, with its colors, as `write` does."""
         import av
 
         image.color_primaries, image.color_trc, image.colorspace = tags  # ProRes takes those of frames

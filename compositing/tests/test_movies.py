@@ -12,6 +12,7 @@ from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab_compositing.outputs import PRORES, VP9
 from aotlab_compositing.planes import rgb_to_planes
+from aotlab_compositing.plates import fill_frame
 from tests.media.video_files import CLOCK_JUMPS, draw_smooth, list_jump_times, require_jump_kept
 
 
@@ -23,7 +24,8 @@ def write_movie(path, frames, rate=Fraction(24), times=None, tags=(1, 1), **opti
             rgb, alpha = frame[..., :3] / np.float32(255), frame[..., 3] / np.float32(255)
             planes = rgb_to_planes(rgb, ColorTags(*tags), depth, subsampled=encoding is VP9)
             planes.values.append((alpha * (2**depth - 1)).round())
-            writer.write_planes(planes, index / rate if times is None else times[index])
+            time = index / rate if times is None else times[index]
+            writer.write_image(fill_frame(planes, encoding.pixel_format), time, planes.tags)
     return path
 
 

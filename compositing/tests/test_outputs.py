@@ -14,7 +14,6 @@ import tifffile
 from PIL import Image
 
 from aotlab.media.exr import PRIMARIES
-from aotlab.media.plates import view_plane
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK, VideoWriter
 from aotlab.runs.inputs import FrameSelection
@@ -29,6 +28,7 @@ from aotlab_compositing.cryptomatte import hash_name
 from aotlab_compositing.edges import confine_edges
 from aotlab_compositing.outputs import VP9
 from aotlab_compositing.planes import make_planes
+from aotlab_compositing.plates import fill_frame, view_plane
 from tests.marks import slow
 from tests.media.plate_files import (
     COUNT,
@@ -159,7 +159,8 @@ def test_vp9_of_the_sample_is_near_its_plate(tmp_path, capsys):
         mask = cv2.resize((np.array(Image.open(file)) > 0).astype(np.float32), source.size[::-1])
         planes, alpha = make_planes(plate, 8, subsampled=True), cv2.GaussianBlur(mask, (0, 0), 1.5)
         expected.append((planes.values[0], alpha))
-        writer.write_planes(planes._replace(values=[*planes.values, (alpha * 255).round()]), source.time(index))
+        planes.values.append((alpha * 255).round())
+        writer.write_image(fill_frame(planes, VP9.pixel_format), source.time(index), planes.tags)
     writer.close()
     lumas, alphas = [], []
     with av.open(str(path)) as container:
@@ -461,7 +462,7 @@ def test_phone_video_is_delivered_upright(tmp_path):
 def test_exr_of_video_is_neither_clipped_nor_rounded(tmp_path):
     video = write_film(tmp_path / "in", "yuv420p10le", tags=(9, 16, 9))
     plate: Any = open_frames(video).read_plate(0)
-    for plane, code in zip(plate._frame.planes, (1018, 700, 512), strict=True):
+    for plane, code in zip(plate.frame.planes, (1018, 700, 512), strict=True):
         plane.update(bytes(np.full(plane.buffer_size // 2, code, np.uint16)))
     y, u = (1018 - 64) / 876, (700 - 512) / 896
     blue, green = y + 2 * (1 - 0.0593) * u, y - 2 * 0.0593 * (1 - 0.0593) / 0.678 * u

@@ -15,7 +15,7 @@ from tests.media.plate_files import decode_yuv, draw_ramps, write_film
 def test_planes_beyond_white_survive(tmp_path):
     video = write_film(tmp_path / "in", "yuv420p10le", tags=(1, 1, 1))
     plate: Any = open_frames(video).read_plate(0)
-    plate._frame.planes[0].update(bytes(np.full(plate._frame.planes[0].buffer_size // 2, 1000, np.uint16)))
+    plate.frame.planes[0].update(bytes(np.full(plate.frame.planes[0].buffer_size // 2, 1000, np.uint16)))
     assert make_planes(plate, 10).values[0].max() == 1000
     assert make_planes(plate, 10).tags == ColorTags(1, 1, 1)
 

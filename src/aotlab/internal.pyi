@@ -31,7 +31,13 @@ from .media.matching import (
 )
 from .media.high_bit_depth import detect_image_kind as detect_image_kind
 from .media.levels import encode_srgb as encode_srgb
-from .media.plates import BT709 as BT709, LUMA as LUMA, halve as halve, measure_range as measure_range
+from .media.plates import BT709 as BT709, ImagePlate as ImagePlate, VideoPlate as VideoPlate
+from .media.decoding import (
+    apply_display_matrix as apply_display_matrix,
+    is_gray as is_gray,
+    is_rgb as is_rgb,
+    to_deep_rgb as to_deep_rgb,
+)
 from .media.overlay import concat_images as concat_images
 from .media.mask_pages import list_pages as list_pages
 from .media.masks import PALETTE as PALETTE, VOID as VOID

@@ -19,19 +19,19 @@ from aotlab import InputError, sdk
 from aotlab.internal import (
     BT709,
     PRIMARIES,
-    halve,
     move_window,
     read_exr_colors,
     read_exr_header,
     read_window,
     writing,
 )
-from aotlab.sdk import ColorTags, OutputContext, Planes, TrackedFrame, VideoEncoding, VideoWriter
+from aotlab.sdk import ColorTags, OutputContext, TrackedFrame, VideoEncoding, VideoWriter
 from aotlab_compositing import cryptomatte
 from aotlab_compositing.edges import estimate_colors, require_pymatting, shape_edges
 from aotlab_compositing.exr import ExrPart, copy_header, read_exr_parts, write_exr
 from aotlab_compositing.layers import describe_renamed, find_exr, read_alphas
 from aotlab_compositing.planes import make_planes, multiply_planes
+from aotlab_compositing.plates import Planes, fill_frame, halve, read_float_rgb, read_rgb
 
 UNKNOWN_TAG = 2
 """FFmpeg's number of unspecified colors."""
@@ -96,7 +96,7 @@ class AlphaFiles(MatteOutput):
         plate, alpha = frame.plate, frame.alpha
         header, file = describe_frame(self.context, frame.index), find_exr(self.context.source, frame.index)
         if file is None:
-            rgb = plate.to_rgb()
+            rgb = read_rgb(plate)
         else:
             rgb = read_exr_colors(file, self.context.source.layer)
             rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
@@ -152,7 +152,8 @@ class PlateVideo(MatteOutput):
                 self._writers[path] = self._make_writer(path, frame.index)
             planes = self._multiply(plate, alpha) if self.options["alpha"] == "premultiplied" else plate
             codes = (alpha * (2**self.depth - 1)).round()
-            self._writers[path].write_planes(planes._replace(values=[*planes.values, codes]), frame.time)
+            image = fill_frame(planes._replace(values=[*planes.values, codes]), self.encoding.pixel_format)
+            self._writers[path].write_image(image, frame.time, planes.tags)
 
     def _make_writer(self, path: Path, index: int) -> VideoWriter:
         source, options = self.context.source, self.options
@@ -197,7 +198,7 @@ class ExrFiles(MatteOutput):
     """``<frame>.exr``: the plate, unless it is left out, and a layer for each object, such as ``person.1.A``.
 
     The first part of an EXR plate gets the layers; its windows and attributes are kept, and all channels of all parts
-    but deep ones. Other plates are stored as floats in which white is 1, see `Plate.to_float_rgb`.
+    but deep ones. Other plates are stored as floats in which white is 1, see `read_float_rgb`.
     """
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
@@ -217,7 +218,7 @@ class ExrFiles(MatteOutput):
             if has_plate:
                 parts, self._left_out = read_exr_parts(file)
         elif has_plate:
-            parts[0].channels.update(zip("RGB", np.moveaxis(frame.plate.to_float_rgb(), -1, 0), strict=True))
+            parts[0].channels.update(zip("RGB", np.moveaxis(read_float_rgb(frame.plate), -1, 0), strict=True))
         for layer, alpha in read_alphas(frame, context).items():
             moved = alpha if window is None else move_window(alpha, *window)
             parts[0].channels[f"{layer}.A"] = moved.astype(np.float16)

@@ -5,30 +5,31 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from aotlab import sdk
-from aotlab.internal import BT709, LUMA, encode_srgb, halve, measure_range
+from aotlab.internal import BT709, encode_srgb
+from aotlab.sdk import ColorTags, Plate
+from aotlab_compositing.plates import LUMA, Planes, halve, measure_range, read_float_rgb, read_planes
 
 SRGB = 13
 """FFmpeg's number of the sRGB curve."""
 
 
-def make_planes(plate: sdk.Plate, depth: int, *, subsampled: bool = False) -> sdk.Planes:
+def make_planes(plate: Plate, depth: int, *, subsampled: bool = False) -> Planes:
     """Return a frame for a video file with ``depth`` bits, in 4:4:4, or 4:2:0 if ``subsampled``.
 
     Video files keep their colors, tags and range; only the depth changes. Others get the matrix of BT.709: floats are
     shown from 0 to 1, and linear light is encoded with the sRGB curve.
     """
-    planes = plate.read_planes(subsampled=subsampled)
+    planes = read_planes(plate, subsampled=subsampled)
     if planes is not None:
         # ProRes has no full range; 8 bits keep theirs, as codes would merge
         return scale_planes(planes, depth, is_full=planes.is_full and depth == 8)
-    rgb, tags = np.nan_to_num(plate.to_float_rgb().astype(np.float32)).clip(0, 1), plate.tags
+    rgb, tags = np.nan_to_num(read_float_rgb(plate).astype(np.float32)).clip(0, 1), plate.tags
     if plate.is_linear:
         rgb, tags = encode_srgb(rgb), tags._replace(transfer=SRGB)
     return rgb_to_planes(rgb, tags._replace(matrix=BT709), depth, subsampled=subsampled)
 
 
-def scale_planes(planes: sdk.Planes, depth: int, *, is_full: bool) -> sdk.Planes:
+def scale_planes(planes: Planes, depth: int, *, is_full: bool) -> Planes:
     """Return planes with another depth and range, rounded."""
     is_rounded = all(values.dtype.kind == "u" for values in planes.values)
     if is_rounded and (depth, is_full) == (planes.depth, planes.is_full):
@@ -39,10 +40,10 @@ def scale_planes(planes: sdk.Planes, depth: int, *, is_full: bool) -> sdk.Planes
         new_black, new_span = measure_range(depth, index > 0, is_full=is_full)
         codes = (values.astype(np.float32) - black) * (new_span / span) + (new_black + 0.5)
         scaled.append(codes.clip(0, 2**depth - 1).astype(np.uint16))
-    return sdk.Planes(scaled, depth, is_full, planes.tags)
+    return Planes(scaled, depth, is_full, planes.tags)
 
 
-def multiply_planes(planes: sdk.Planes, alpha: np.ndarray) -> sdk.Planes:
+def multiply_planes(planes: Planes, alpha: np.ndarray) -> Planes:
     """Return planes over black: colors multiplied by alpha, H×W from 0 to 1."""
     multiplied = []
     for index, values in enumerate(planes.values):
@@ -52,7 +53,7 @@ def multiply_planes(planes: sdk.Planes, alpha: np.ndarray) -> sdk.Planes:
     return planes._replace(values=multiplied)
 
 
-def rgb_to_planes(rgb: np.ndarray, tags: sdk.ColorTags, depth: int, *, subsampled: bool = False) -> sdk.Planes:
+def rgb_to_planes(rgb: np.ndarray, tags: ColorTags, depth: int, *, subsampled: bool = False) -> Planes:
     """Return H×W×3 RGB from 0 to 1 as planes of limited range, in 4:4:4, or 4:2:0 if ``subsampled``."""
     red, blue = LUMA[tags.matrix]
     green = 1 - red - blue
@@ -66,4 +67,4 @@ def rgb_to_planes(rgb: np.ndarray, tags: sdk.ColorTags, depth: int, *, subsample
     if subsampled:
         planes = [planes[0], halve(planes[1]), halve(planes[2])]
     values = [(plane + 0.5).clip(0, 2**depth - 1).astype(np.uint16) for plane in planes]
-    return sdk.Planes(values, depth, False, tags)
+    return Planes(values, depth, False, tags)

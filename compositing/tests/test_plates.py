@@ -4,8 +4,9 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.media.plates import VideoPlate, halve
+from aotlab.media.plates import VideoPlate
 from aotlab.media.video import open_frames
+from aotlab_compositing.plates import halve, read_float_rgb, read_planes, read_rgb
 from tests.media.plate_files import SIZE, decode_yuv, draw_ramps, encode_yuv, write_film
 
 
@@ -15,8 +16,8 @@ def test_colors_of_422_lie_on_the_first_of_two_pixels(tmp_path, codec, layout):
     with av.open(str(video)) as container:
         expected = decode_yuv(next(container.decode(video=0)))
     plate = open_frames(video).read_plate(0)
-    np.testing.assert_allclose(plate.to_float_rgb(), expected, atol=1e-5)
-    np.testing.assert_allclose(plate.to_rgb() / 65535, expected.clip(0, 1), atol=0.51 / 65535)
+    np.testing.assert_allclose(read_float_rgb(plate), expected, atol=1e-5)
+    np.testing.assert_allclose(read_rgb(plate) / 65535, expected.clip(0, 1), atol=0.51 / 65535)
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -34,7 +35,7 @@ def test_white_of_every_layout_is_one(layout, full):
     same = frame.reformat(format=layout)
     same.color_range, same.colorspace = frame.color_range, 1
     for codec in ("ffv1", "mjpeg"):
-        np.testing.assert_allclose(VideoPlate(same, codec).to_float_rgb(), expected, atol=1e-6)
+        np.testing.assert_allclose(read_float_rgb(VideoPlate(same, codec)), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("codec", "expected"), [
@@ -47,7 +48,7 @@ def test_place_of_colors_is_that_of_the_codec(codec, expected, layout):
     columns, rows = np.uint8([100, 200] * 16), np.uint8([[100], [200]] * (SIZE[0] // 4))
     frame.planes[1].update(bytes(np.tile(columns, (frame.planes[1].height, 1))))
     frame.planes[2].update(bytes(np.tile(rows, (frame.planes[2].height // len(rows), 32))))
-    _, blue, red = VideoPlate(frame, codec).read_planes().values
+    _, blue, red = read_planes(VideoPlate(frame, codec)).values
     np.testing.assert_allclose(blue[4, :4], expected, atol=0.1)
     between = [100, 125, 175, 175] if layout == "yuv420p" else [100, 200, 100, 200]
     np.testing.assert_allclose(red[:4, 5], between, atol=0.1)
@@ -80,7 +81,7 @@ def test_other_formats_of_video_keep_their_rgb(layout):
         expected = codes / (1 if "f32" in layout else 2**depth - 1)
         expected = np.dstack([expected] * 3) if layout.startswith("gray") else expected
     plate = VideoPlate(frame)
-    found = plate.to_rgb()
+    found = read_rgb(plate)
     white = 1 if found.dtype.kind == "f" else np.iinfo(found.dtype).max
     np.testing.assert_allclose(found / white, expected, atol=0.51 / white if white > 1 else 1e-6)
     assert np.abs(plate.to_image() / 255 - expected).mean() < 0.008
