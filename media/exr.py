@@ -48,16 +48,19 @@ def read_exr(path: Path, layer: str | None = None) -> np.ndarray:
 def read_exr_colors(path: Path, layer: str | None = None) -> np.ndarray:
     """Return the data window of a layer of the first part, H×W×C with 1 or 3 channels, as stored.
 
-    ``layer``: None: the one without a name, or else the only one with colors.
+    ``layer``: None: the one without a name, or else the only one with colors; a file may also have only one channel.
     """
     with reading(path, EXR_REMEDY, *DECODER_ERRORS):
         import OpenEXR
 
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = file.channels()
-            layer = _select_layer([*channels], path) if layer is None else layer
-            prefix = f"{layer}." if layer else ""
-            names = [f"{prefix}{name}" for name in ("RGB" if f"{prefix}R" in channels else "Y")]
+            if layer is None and len(channels) == 1:
+                names = [*channels]
+            else:
+                layer = _select_layer([*channels], path) if layer is None else layer
+                prefix = f"{layer}." if layer else ""
+                names = [f"{prefix}{name}" for name in ("RGB" if f"{prefix}R" in channels else "Y")]
             if missing := [name for name in names if name not in channels]:
                 raise ValueError(f"no channel {missing[0]} among {', '.join(channels)}")
             return np.stack([channels[name].pixels for name in names], axis=-1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.images import read_mode
 from aotlab.media.mask_pages import Page, list_pages
 from aotlab.media.masks import FORMAT_REMEDY, MOTS_IGNORED, VOID, read_mask, read_soft_mask
@@ -21,7 +22,7 @@ from aotlab.utils.errors import InputError
 log = logging.getLogger(__name__)
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-"""Suffixes of mask images in a folder."""
+"""Suffixes of mask images in a folder; soft masks may also be EXR."""
 MAX_IDS = 100
 """Largest number of ids of mask images whose format is not stated, to refuse photos."""
 LabelCheck = Callable[[np.ndarray, object], None]
@@ -39,18 +40,21 @@ def parse_images(
         rgb: read an image in RGB.
         check: check of images whose format is not stated.
     """
+    is_soft = video.mask_format == "soft"
+    suffixes = (*MASK_SUFFIXES, ".exr") if is_soft else MASK_SUFFIXES
     if not path.is_dir():
-        if not rgb and read_mode(path) in (("",) if video.mask_format else ("", "RGB", "RGBA")):
+        is_exr = is_soft and detect_image_kind(path) == "exr"
+        if not rgb and not is_exr and read_mode(path) in (("",) if video.mask_format else ("", "RGB", "RGBA")):
             return None
         return parse_masks(list_pages(path, video.length), video, check)
-    images = list_image_files(path, MASK_SUFFIXES)
+    images = list_image_files(path, suffixes)
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and entry.name[0] != "."]
-    folders = [folder for folder in folders if list_image_files(folder, MASK_SUFFIXES)]
+    folders = [folder for folder in folders if list_image_files(folder, suffixes)]
     if images and folders:
         problem = f"has mask images and a folder {folders[0].name} of them"
         raise InputError(problem, subject=path, remedy="move one of the two")
     if folders:
-        return _parse_object_folders(folders, video)
+        return _parse_object_folders(folders, video, suffixes)
     pages: dict[Page, ParsedRegion] = {(image, None): ParsedRegion(None, None, image=image) for image in images}
     return parse_masks(pages, video, check) or None
 
@@ -126,7 +130,7 @@ def _read_object_mask(path: Path, video: VideoInfo, *, palette: bool) -> np.ndar
     return labels > 0
 
 
-def _parse_object_folders(folders: Sequence[Path], video: VideoInfo) -> list[ParsedRegion]:
+def _parse_object_folders(folders: Sequence[Path], video: VideoInfo, suffixes: Sequence[str]) -> list[ParsedRegion]:
     """Return the objects of folders named by id or class. If a folder is called 0, as in SA-V, ids are one higher."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
     if len(set(ids.values())) < len(ids):
@@ -139,7 +143,7 @@ def _parse_object_folders(folders: Sequence[Path], video: VideoInfo) -> list[Par
     # object ids.
     for folder in folders:
         name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
-        for path in list_image_files(folder, MASK_SUFFIXES):
+        for path in list_image_files(folder, suffixes):
             frame = ParsedRegion(None, None, name, key, Path(path.name))
             if video.mask_format == "soft":
                 found = _parse_soft(frame, read_soft_mask(path, size=video.size))

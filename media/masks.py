@@ -7,13 +7,15 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from aotlab.media.exr import read_exr
+from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.images import is_lossless, open_image, parse_png_depth, require_image_size
 from aotlab.media.mask_pages import COLOR_CODES, count_opened_pages, read_page
 from aotlab.media.matching import FORMAT_OPTION
 from aotlab.media.regions import MAX_ID
 from aotlab.media.value_syntax import MaskFormat
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, reading
 
 log = logging.getLogger(__name__)
 
@@ -67,18 +69,17 @@ def read_mask(
         InputError: missing, not an image, lossy (JPEG), not in the format, of another size, or with several pages.
     """
     path = Path(path)
+    if format == "soft":
+        return np.uint8(read_soft_mask(path, size=size, page=page) > 0.5)
     with open_image(path, MASK_REMEDY) as image:
-        if page is None and (count := count_opened_pages(path, image)) > 1:
-            raise InputError(f"has {count} pages", subject=path, remedy="give one image for each frame")
+        _require_page(path, image, page)
         if not is_lossless(path, image):
             raise ValueError(f"{image.format}, whose compression changes object ids")
-        if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA", *["F"] * (format == "soft")):
+        if image.mode not in ("1", "P", "L", "I;16", "I;16B", "I", "RGB", "RGBA", "LA"):
             raise ValueError(f"mode {image.mode}, which holds no object ids")
         dtype = np.uint16 if image.mode.startswith("I") else np.uint8
         values, palette = read_page(path, image, page or 0)
-        if format == "soft":
-            labels = np.uint8(_read_gray(values if palette is None else palette[values]) > 0.5)
-        elif format in ("binary", "palette"):
+        if format in ("binary", "palette"):
             labels = _convert_colors(values if palette is None else palette[values], format)
         else:
             problem = "its palette has the colors of PASCAL VOC, or black and white, in another order"
@@ -109,16 +110,28 @@ def read_mask(
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
-def read_soft_mask(path: Path, *, size: tuple[int, int], page: int | None = None) -> np.ndarray:
-    """Read a gray image as values H×W float32 from 0 to 1: of 8 or 16 bits, or floats of TIFF.
+def read_soft_mask(path: Path, *, size: tuple[int, int] | None, page: int | None = None) -> np.ndarray:
+    """Read a gray image as values H×W float32 from 0 to 1: of 8 or 16 bits, or floats of TIFF and EXR.
 
     Raises `InputError` as `read_mask`.
     """
+    if detect_image_kind(path) == "exr":
+        colors = read_exr(path)
+        with reading(path, FORMAT_REMEDY):
+            gray = _read_gray(colors[..., 0] if colors.shape[2] == 1 else colors)
+        return gray if size is None else require_image_size(gray, size, path, "its frame")
     with open_image(path, MASK_REMEDY) as image:
+        _require_page(path, image, page)
         require(is_lossless(path, image), f"{image.format}, whose compression changes edges", subject=path)
         values, palette = read_page(path, image, page or 0)
         gray = _read_gray(values if palette is None else palette[values])
-    return require_image_size(gray, size, path, "its frame")
+    return gray if size is None else require_image_size(gray, size, path, "its frame")
+
+
+def _require_page(path: Path, image: Image.Image, page: int | None) -> None:
+    """Raise `InputError` if an opened image has several pages and none is given."""
+    if page is None and (count := count_opened_pages(path, image)) > 1:
+        raise InputError(f"has {count} pages", subject=path, remedy="give one image for each frame")
 
 
 def _read_gray(colors: np.ndarray) -> np.ndarray:

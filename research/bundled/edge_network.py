@@ -150,8 +150,8 @@ def compose_patches(tracker: Tracker, images: list[Path], rng: Generator) -> np.
 @command("python -m research.bundled.edge_network")
 @click.argument("images", type=Folder, metavar="IMAGES", help="folder with JPEGs for textures and backgrounds")
 @option("--output", type=Folder, required=True, help="folder of the patches and the state, with which it resumes")
-@option("--clips", type=int, default=120, help="number of composed clips")
-@option("--steps", type=int, default=4000, help="number of steps")
+@option("--clips", type=int, default=113, help="number of composed clips")
+@option("--steps", type=int, default=3000, help="number of steps")
 def main(*, images: Path, output: Path, clips: int, steps: int) -> int:
     """Train the network."""
     torch.set_num_threads(1)

@@ -1,6 +1,7 @@
 """Masks as PNG files."""
 
 import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
@@ -226,12 +227,16 @@ def test_masks_are_written_as_png_only(tmp_path, name):
     write_mask(tmp_path / "A.PNG", np.ones((4, 6), np.uint8))
 
 
-@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "floats", "folder"])
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "floats", "exr", "exr layer", "folder"])
 def test_soft_mask_images_keep_their_values(tmp_path, kind):
     values = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)
     path = tmp_path / "0.tif"
     if kind == "floats":
         Image.fromarray(values).save(path)
+    elif kind.startswith("exr"):
+        path = tmp_path / "0.exr"
+        names = ["hair.1.A"] if "layer" in kind else [*"RGB"]
+        OpenEXR.File({}, {name: values.astype(np.float32) for name in names}).write(str(path))
     elif kind == "16 bits":
         Image.fromarray((values * 65535).round().astype(np.uint16)).save(path)
     else:
@@ -239,7 +244,7 @@ def test_soft_mask_images_keep_their_values(tmp_path, kind):
         path.parent.mkdir(exist_ok=True)
         Image.fromarray((values * 255).round().astype(np.uint8)).save(path)
     video = VideoInfo("clip", (6, 8), 1, frame_names=("0",), mask_format="soft")
-    found = read_annotations(tmp_path if kind == "folder" else path, video)
+    found = read_annotations(tmp_path if kind in ("folder", "exr") else path, video)
     object_id = 7 if kind == "folder" else 1
     np.testing.assert_allclose(
         found.soft_masks(0)[object_id].values, values, atol=2e-3 if kind in ("8 bits", "folder") else 1e-4
