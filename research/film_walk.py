@@ -37,6 +37,8 @@ def check(case: str, expected: str, found: object, is_right: bool) -> None:
 def aotlab(*arguments: object) -> tuple[int, str]:
     """Run the command; return its exit code and its text."""
     done = subprocess.run([AOTLAB, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        print(done.stderr.strip(), file=sys.stderr)
     return done.returncode, f"{done.stdout}{done.stderr}".strip()
 
 
@@ -196,8 +198,10 @@ def cut_hair(root: Path) -> None:
     shape, frames, truths = drawn.astype(np.float32) / 255, [], []
     ground = cv2.GaussianBlur(rng.random((*SIZE, 3)).astype(np.float32), (0, 0), 4) * 4 - 1.5
     for index in range(COUNT):
-        alpha = cv2.warpAffine(shape, np.float32([[1, 0, 2 * index], [0, 1, 0]]), SIZE[::-1])
-        frames.append(alpha[..., None] * np.float32([0.7, 0.4, 0.2]) + (1 - alpha[..., None]) * ground.clip(0, 1))
+        alpha = cv2.warpAffine(shape, np.array([[1, 0, 2 * index], [0, 1, 0]], np.float32), SIZE[::-1])
+        frames.append(
+            alpha[..., None] * np.array([0.7, 0.4, 0.2], np.float32) + (1 - alpha[..., None]) * ground.clip(0, 1)
+        )
         truths.append(alpha)
     raw = np.stack(frames).astype(np.float32)
     film, size = root / "hair.mov", f"{SIZE[1]}x{SIZE[0]}"
