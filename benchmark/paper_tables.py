@@ -14,11 +14,13 @@ from aotlab.configs.files import ROOT, resolve_path
 from aotlab.configs.load import build_config, parse_yaml
 from aotlab.configs.settings import Settings, Text, changed
 from aotlab.evaluation.benchmarks import find_benchmark
+from aotlab.evaluation.tables import find_best, format_value
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import ZOO_URL, find_published_file
 from aotlab.utils.errors import InputError, require, require_choice, suggest
 from aotlab.utils.files import read_text
-from aotlab.utils.text import align_columns, format_bytes
+from aotlab.utils.tables import TableFormat, format_rows
+from aotlab.utils.text import format_bytes
 
 TABLES = ROOT / "configs" / "tables"
 """Folder of the papers' tables, one YAML file each."""
@@ -225,31 +227,38 @@ def list_deviations(
     for row, result in zip(table.rows, results, strict=True):
         differences = [] if isinstance(result, str) else compare_figures(table, row, result)
         if any(value is not None and abs(value) > tolerance for value in differences):
-            text = format_figures(differences, "+.2f")
+            text = " / ".join("-" if value is None else f"{value:+.2f}" for value in differences)
             found[f"{row.model}, {row.benchmark}"] = f"differs by {text} points, more than {tolerance:g}"
     return found
 
 
-def format_table(table: PaperTable, results: Sequence[Sequence[float | None] | str]) -> str:
-    """Format the table as Markdown: measured figures, or why they are missing, next to the published ones."""
-    cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
-    head = ["model", "benchmark", "ours", *cited, *["difference"] * bool(cited)]
-    lines = [head, ["---"] * len(head)]
+def format_table(
+    table: PaperTable, results: Sequence[Sequence[float | None] | str], style: TableFormat = "text"
+) -> str:
+    """Format measured figures, or why they are missing, above the published ones; the best of a benchmark is bold."""
+    rows, best, names = [["model", "benchmark", "figures", *table.columns]], set(), [*table.columns]
+    measured = dict[str, list[tuple[int, Sequence[float | None]]]]()
     for row, result in zip(table.rows, results, strict=True):
-        published = [format_figures(row.published.get(source, ())) for source in cited]
-        measured, differences = (result, "") if isinstance(result, str) else (
-            format_figures(result), format_figures(compare_figures(table, row, result), "+.1f")
-        )  # fmt: skip
-        lines.append([row.model, row.benchmark, measured, *published, *[differences] * bool(cited)])
-    text = [f"{table.title}: {' / '.join(table.columns)}", ""]
-    text += align_columns([["|", *(part for cell in line for part in (cell, "|"))] for line in lines])
-    notes = [*(f"{key}: {table.sources[key]}" for key in cited), *filter(None, [table.note])]
-    return "\n".join([*text, "", *notes] if notes else text)
+        title = [row.model, row.benchmark]
+        if isinstance(result, str):
+            rows.append([*title, result, *[""] * len(names)])
+        else:
+            measured.setdefault(row.benchmark, []).append((len(rows), result))
+            rows.append([*title, "measured", *map(format_value, result)])
+        rows += [[*title, source, *map(format_value, figures)] for source, figures in row.published.items()]
+        if row.published and not isinstance(result, str):
+            differences = compare_figures(table, row, result)
+            rows.append([*title, "difference", *("" if value is None else f"{value:+.1f}" for value in differences)])
+    for lines in measured.values():
+        found = find_best([figures for _, figures in lines], names)
+        best |= {(lines[index][0], 3 + column) for index, column in found}
+    return format_rows(rows, style, best=best, right=3)
 
 
-def format_figures(values: Sequence[float | None], spec: str = ".1f") -> str:
-    """Return the figures of one row in the order of the columns."""
-    return " / ".join("-" if value is None else format(value, spec) for value in values)
+def list_notes(table: PaperTable) -> list[str]:
+    """Return the table's title, the descriptions of its sources, and its note."""
+    cited = [f"{key}: {text}" for key, text in table.sources.items() if any(key in row.published for row in table.rows)]
+    return [table.title, *cited, *filter(None, [table.note])]
 
 
 def _shorten_path(path: Path) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.rows import Row, column_mean, mean_row
-from aotlab.evaluation.tables import format_rows, format_value, list_object_rows
+from aotlab.evaluation.tables import find_best, format_value, list_object_rows
 from aotlab.utils.files import atomic_path
+from aotlab.utils.tables import TableFormat, format_rows
 from aotlab.utils.text import format_count
 
 RESAMPLES = 10_000
@@ -103,17 +104,24 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], share: float = SHARE) -> l
     return np.percentile(totals[:, 0] / totals[:, 1], [tail, 100 - tail]).tolist()
 
 
-def format_comparison(content: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Format the result of `compare_systems` as text: the means, then the sequences and objects, worst first."""
-    rows = [["", "first", "second", "difference", f"{SHARE:.0%} interval"]]
+def format_means(content: Mapping[str, Any], style: TableFormat = "text") -> str:
+    """Format the means of `compare_systems`; the better one is bold."""
+    rows, best = [["", "first", "second", "difference", f"{SHARE:.0%} interval"]], set()
     for column, entry in content["columns"].items():
+        better = find_best([[entry["first"]], [entry["second"]]], [column])
+        best |= {(len(rows), 1 + system) for system, _ in better}
         interval = "-" if entry["interval"] is None else "{:+.1f} to {:+.1f}".format(*entry["interval"])
         systems = (_format_system(entry[system], entry[f"{system}_runs"]) for system in ("first", "second"))
         rows.append([column, *systems, f"{entry['difference']:+.1f}", interval])
+    return format_rows(rows, style, best=best)
+
+
+def format_differences(content: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Format the differences of `compare_systems` as text, of sequences and objects, worst first."""
     sequences = content["sequences"]
     counts = ", ".join(f"{word} on {content[word]}" for word in ("better", "worse", "equal"))
-    notes = [f"warning: {content['warning']}"] * (content["warning"] is not None)
-    text = [format_rows(rows), *notes, "", f"the second is {counts} of {format_count(len(sequences), 'sequence')}", ""]
+    text = [f"warning: {content['warning']}"] * (content["warning"] is not None)
+    text += ["", f"the second is {counts} of {format_count(len(sequences), 'sequence')}", ""]
     rows = [["sequence", "object", *columns]]
     for name, sequence in sorted(sequences.items(), key=lambda item: item[1].get(columns[0], 0.0)):
         lines = [(name, *item) for item in sequence["objects"].items()]

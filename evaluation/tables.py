@@ -1,4 +1,4 @@
-"""Tables of scores as `scores.json` and text, in percent."""
+"""Tables of scores as `scores.json` and as rows of text, in percent."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.rows import Row, column_mean, mean_row
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.utils.text import align_columns
+from aotlab.utils.tables import TableFormat, format_rows
 
 
 def make_object_rows(benchmark: Benchmark, scores: SequenceScores) -> list[Row]:
@@ -55,10 +55,11 @@ def list_object_rows(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[s
     ]
 
 
-def format_table(table: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Format the table as text: objects, means of sequences with several objects, the mean over all.
+def format_table(table: Mapping[str, Any], columns: Sequence[str], style: TableFormat = "text") -> tuple[str, str]:
+    """Format a table: objects, means of sequences with several objects, the mean over all.
 
-    The benchmark's summary follows if it differs from that mean.
+    Returns:
+        The table, and the values of the benchmark's summary that differ from that mean, empty without any.
     """
     objects = list_object_rows(table)
     means = mean_row([dict(row) for _, _, row in objects])
@@ -72,10 +73,9 @@ def format_table(table: Mapping[str, Any], columns: Sequence[str]) -> str:
     rows = [["sequence", "object", *columns]]
     for name, item, row in lines:
         rows.append([name, item, *(format_value(row.get(key)) for key in columns)])
-    text = format_rows(rows)
     others = {key: value for key, value in table.items() if key != "sequences"}
     extra = [f"{key} {format_value(value)}" for key, value in others.items() if means.get(key, ...) != value]
-    return f"{text}\n\n{'  '.join(extra)}" if extra else text
+    return format_rows(rows, style), "  ".join(extra)
 
 
 def format_value(value: float | None) -> str:
@@ -83,16 +83,24 @@ def format_value(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def compare_tables(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """Format the summaries of several tables as text, one row per name of a table."""
+def compare_tables(tables: Mapping[str, Mapping[str, Any]], style: TableFormat = "text") -> str:
+    """Format the summaries of several tables, one row per name of a table; the best values are bold."""
     columns = dict.fromkeys(key for table in tables.values() for key in table if key != "sequences")
+    values = [[table.get(key) for key in columns] for table in tables.values()]
     rows = [["results", *columns]]
-    for name, table in tables.items():
-        rows.append([name, *(format_value(table.get(key)) for key in columns)])
-    return format_rows(rows)
+    rows += [[name, *map(format_value, row)] for name, row in zip(tables, values, strict=True)]
+    best = {(row + 1, column + 1) for row, column in find_best(values, [*columns])}
+    return format_rows(rows, style, best=best)
 
 
-def format_rows(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as text, with a line below its first row."""
-    title, *others = align_columns(rows, right=1)
-    return "\n".join([title, "-" * len(title), *others])
+def find_best(values: Sequence[Sequence[float | None]], names: Sequence[str]) -> set[tuple[int, int]]:
+    """Return (row, column) of the best values of each column as printed, if they differ; small decay is good."""
+    best = set()
+    for index, name in enumerate(names):
+        sign = -1 if name.endswith("-Decay") else 1
+        column = {
+            row: sign * round(line[index] or 0.0, 1) for row, line in enumerate(values) if line[index] is not None
+        }
+        if len({*column.values()}) > 1:
+            best |= {(row, index) for row, value in column.items() if value == max(column.values())}
+    return best

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -62,6 +62,15 @@ def find_worst_frames(systems: Sequence[Sequence[Run]], count: int) -> list[Wors
                     stems = (scores.frames[at] for at in (index, first, last))
                     frames.append(WorstFrame(float(row[index]), name, item.object_id, item.name, *stems))
     return sorted(frames)[:count]
+
+
+def rank_sequences(table: Mapping[str, Any], column: str, count: int, *, limit: float) -> dict[str, float]:
+    """Return the ``count`` lowest values of a column below a limit by sequence, worst first.
+
+    ``table``: result of `make_scores_table` or `compare_systems`.
+    """
+    values = sorted((row[column], name) for name, row in table.get("sequences", {}).items() if column in row)
+    return {name: value for value, name in values[:count] if round(value - limit, 6) < 0}
 
 
 def split_stretches(values: np.ndarray) -> Iterator[tuple[int, int, int]]:

@@ -64,11 +64,11 @@ def list_models(
 
 
 def report_results(
-    benchmark: Benchmark, videos: Sequence[Video], result: EvaluationResult, no_score: str | None
+    benchmark: Benchmark, videos: Sequence[Video], num_sequences: int, result: EvaluationResult, no_score: str | None
 ) -> int:
     """Print the scores and the speed of a run, and write them as `scores.json`; return 1 if a video failed, else 0.
 
-    ``no_score``: from `explain_no_score`.
+    ``num_sequences``: number of sequences of the split. ``no_score``: from `explain_no_score`.
     """
     from aotlab.benchmark.evaluator import score_finished
     from aotlab.evaluation.results import SCORES_FILE, BenchmarkResults
@@ -78,9 +78,9 @@ def report_results(
     scores = scoring.scores
     table = make_scores_table(benchmark, scores) if scores else {}
     if table:
-        print(format_table(table, benchmark.all_columns))
-        if len(scores) < len(videos):
-            print(f"\nover {len(scores)} of {format_count(len(videos), 'sequence')}")
+        print(*filter(None, format_table(table, benchmark.all_columns)), sep="\n\n")
+        if len(scores) < num_sequences:
+            print(f"\nover {len(scores)} of {format_count(num_sequences, 'sequence')}")
     if result.resumed:
         count = f"{len(result.resumed)} of {len(result.sequences)}"
         print(f"finished before: {count}; delete {result.output} to run them again")
@@ -153,7 +153,8 @@ def main(
     # data set and output are checked before the slow part
     flags = ["new_objects"] * new_objects + ["all_frames"] * all_frames
     benchmark = find_benchmark(dataset, [*flags, *["strict_protocol"] * strict_protocol], measures=measure)
-    videos = select_videos(benchmark.open_videos(root, split), sequence)
+    all_videos = benchmark.open_videos(root, split)
+    videos, num_sequences = select_videos(all_videos, sequence), len(all_videos)
     require_writable(output)
     from aotlab.benchmark.ensemble import load_tracker
     from aotlab.benchmark.evaluator import evaluate
@@ -173,7 +174,7 @@ def main(
             progress = f"{len(result.sequences)} of {len(videos)} sequences are done, in {output}"
             raise RunStopped(f"{progress}; the same command resumes", signal_number=stop.signal_number)
     no_score = explain_no_score(benchmark, root, split, output)
-    return report_results(benchmark, videos, result, no_score) if world.is_main else 0
+    return report_results(benchmark, videos, num_sequences, result, no_score) if world.is_main else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ aotlab score results/clip --annotations clip/masks                         # one
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,14 @@ from click import UsageError
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.evaluation.benchmarks import find_benchmark, select_videos
 from aotlab.tools.cli.command import command, find_given_option, option_group, require_new_output
-from aotlab.tools.cli.options import benchmark_options, explain_no_score, force_file, measure_option, plugin_files
+from aotlab.tools.cli.options import (
+    benchmark_options,
+    explain_no_score,
+    force_file,
+    format_option,
+    measure_option,
+    plugin_files,
+)
 from aotlab.tools.cli.types import ExistingFolder, File, Folder, NonNegativeInt, PositiveInt, flag, option
 from aotlab.utils.environment import count_cores
 from aotlab.utils.errors import InputError, require, require_modules
@@ -32,44 +40,58 @@ if TYPE_CHECKING:
     from aotlab.evaluation.benchmark import Benchmark
     from aotlab.evaluation.scoring import ScoringResult
     from aotlab.evaluation.worst_frames import WorstFrame
+    from aotlab.utils.tables import TableFormat
 
 log = logging.getLogger(__name__)
 
 
-def compare_reports(
+def describe_progress(report: ScoringResult, videos: Sequence[Video]) -> str:
+    """Return the number of scored sequences for messages; empty if all are scored."""
+    return f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
+
+
+def tabulate_reports(
     benchmark: Benchmark, reports: Mapping[str, ScoringResult], videos: Sequence[Video]
-) -> dict[str, Any]:
-    """Print a row of each folder of results, over their common sequences; return the tables by folder."""
-    from aotlab.evaluation.tables import compare_tables, make_scores_table
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the table of each folder of results over their common sequences, by folder, and by its title."""
+    from aotlab.evaluation.tables import make_scores_table
 
     common = set.intersection(*(set(report.scores) for report in reports.values()))
     require(common, f"no sequence is scored in all {len(reports)} folders", remedy="complete them")
     tables, rows = {}, {}
     for name, report in reports.items():
         scores = {sequence: report.scores[sequence] for sequence in report.scores if sequence in common}
-        note = f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
-        tables[name] = rows[name + note] = make_scores_table(benchmark, scores)
-    print(compare_tables(rows))
-    if any(set(report.scores) != common for report in reports.values()):
-        print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
-    return tables
+        tables[name] = rows[name + describe_progress(report, videos)] = make_scores_table(benchmark, scores)
+    return tables, rows
 
 
 def compare_halves(
-    benchmark: Benchmark, tables: Mapping[str, Mapping[str, Any]], plot_file: Path | None
+    benchmark: Benchmark,
+    tables: Mapping[str, Mapping[str, Any]],
+    titles: Sequence[str],
+    plot_file: Path | None,
+    style: TableFormat,
 ) -> dict[str, Any]:
     """Print how the second half of the tables, by folder, differs from the first; return it with the folders.
 
-    ``plot_file``: file for a plot of the differences; None: it is not drawn.
+    ``titles``: folders as printed. ``plot_file``: file for a plot of the differences; None: it is not drawn.
     """
-    from aotlab.evaluation.comparison import compare_systems, format_comparison, plot_comparison, select_columns
+    from aotlab.evaluation.comparison import (
+        compare_systems,
+        format_differences,
+        format_means,
+        plot_comparison,
+        select_columns,
+    )
 
     columns, names = select_columns(benchmark), [*tables]
     halves = names[: len(names) // 2], names[len(names) // 2 :]
     first, second = ([tables[name] for name in half] for half in halves)
     content = compare_systems(first, second, columns)
-    print(f"\nfirst: {', '.join(halves[0])}\nsecond: {', '.join(halves[1])}\n")
-    print(format_comparison(content, columns))
+    count = len(halves[0])
+    print_note(style, f"\nfirst: {', '.join(titles[:count])}\nsecond: {', '.join(titles[count:])}\n")
+    print(format_means(content, style))
+    print_note(style, format_differences(content, columns))
     if plot_file is not None:
         plot_comparison(plot_file, content, columns[0])
     return {"first": halves[0], "second": halves[1], **content}
@@ -93,18 +115,31 @@ def select_scorable(
     )
 
 
+def print_note(style: TableFormat, text: str) -> None:
+    """Print text beside a table, on standard error if the table is not text."""
+    print(text, file=sys.stdout if style == "text" else sys.stderr)
+
+
 def print_worst(
     benchmark: Benchmark,
+    content: Mapping[str, Any],
     frames: Sequence[WorstFrame],
     systems: Sequence[Sequence[tuple[Path, ScoringResult]]],
     videos: Sequence[Video],
     draw_folder: Path | None,
+    style: TableFormat,
 ) -> None:
-    """Print the worst frames, and draw them if there is a folder for the images.
+    """Print the worst sequences and frames, and draw the frames if there is a folder for the images.
 
     ``systems``: the folders of results of each run, with their scores.
     """
     from aotlab.evaluation.worst_frames import draw_worst_frames
+
+    spec, verb = ("5.1f", "worst {}") if len(systems) == 1 else ("+6.1f", "{} on which the second loses most")
+    title, lines = f"{verb} in {benchmark.columns[0]}:{{}}", []
+    sequences = content["worst_sequences"]
+    lines.append(title.format("sequences", "" if sequences else " no sequence"))
+    lines += [f"{rank:4}  {value:{spec}}  {name}" for rank, (name, value) in enumerate(sequences.items(), start=1)]
 
     notes = [""] * len(frames)
     if draw_folder is not None:
@@ -113,12 +148,12 @@ def print_worst(
         with locked_output(draw_folder):
             paths = draw_worst_frames(draw_folder, frames, videos, folders, systems[0][0][1].scores)
         notes = [str(path) for path in paths]
-    title = "worst frames" if len(systems) == 1 else "frames on which the second loses most"
-    print(f"\n{title} in {benchmark.columns[0]}:{'' if frames else ' no frame'}")
+    lines.append(title.format("frames", "" if frames else " no frame"))
     for rank, (entry, note) in enumerate(zip(frames, notes, strict=True), start=1):
         stretch = "" if entry.first == entry.last else f"  ({entry.first} to {entry.last})"
-        value = f"{entry.value:5.1f}" if len(systems) == 1 else f"{entry.value:+6.1f}"
-        print(f"{rank:4}  {value}  {entry.sequence}  {entry.object_name}  {entry.frame}{stretch}  {note}".rstrip())
+        text = f"{rank:4}  {entry.value:{spec}}  {entry.sequence}  {entry.object_name}  {entry.frame}{stretch}  {note}"
+        lines.append(text.rstrip())
+    print_note(style, "\n".join(["", *lines]))
 
 
 def score_folders(
@@ -137,17 +172,19 @@ def score_folders(
     return [score_videos(benchmark, videos, folder, workers=workers) for folder in results]
 
 
-def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]:
+def report_scores(benchmark: Benchmark, report: ScoringResult, style: TableFormat) -> dict[str, Any]:
     """Print the scores of a folder of results; return the content of `scores.json`."""
     from aotlab.evaluation.tables import format_table, make_scores_table
 
     table: dict[str, Any] = {}
     if report.scores:
         table = make_scores_table(benchmark, report.scores)
-        print(format_table(table, benchmark.all_columns))
-        if report.failures:
-            count = len(report.scores) + len(report.failures)
-            print(f"\nover {len(report.scores)} of {format_count(count, 'sequence')}")
+        text, summary = format_table(table, benchmark.all_columns, style)
+        print(text)
+        count = len(report.scores) + len(report.failures)
+        progress = f"over {len(report.scores)} of {format_count(count, 'sequence')}" if report.failures else ""
+        for note in filter(None, (summary, progress)):
+            print_note(style, f"\n{note}")
     table |= {**benchmark.describe_measures(), "frames": report.count_frames()}
     return {**table, "fps": None, "failures": report.failures}
 
@@ -173,6 +210,7 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
 @option_group(
     "output",
     measure_option,
+    format_option,
     option("--json", "json_file", type=File, help="write the scores as JSON"),
     flag(
         "--compare",
@@ -183,7 +221,8 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
         "--worst",
         type=NonNegativeInt,
         default=0,
-        help="list the N worst frames, with --compare those on which the second half loses most (default: 0)",
+        help="list the N worst sequences and frames, with --compare those on which the second half loses most "
+        "(default: 0)",
     ),
     option("--draw-worst", "draw_folder", type=Folder, help="draw the worst frames into this folder"),
     force_file,
@@ -191,7 +230,8 @@ def report_scores(benchmark: Benchmark, report: ScoringResult) -> dict[str, Any]
 def main(
     results: tuple[Path, ...], *, annotations: Path | None, dataset: str | None, root: Path | None, split: str,
     sequence: tuple[str, ...], new_objects: bool, strict_protocol: bool, workers: int, measure: tuple[str, ...],
-    json_file: Path | None, compare: bool, plot_file: Path | None, worst: int, draw_folder: Path | None, force: bool,
+    style: TableFormat, json_file: Path | None, compare: bool, plot_file: Path | None, worst: int,
+    draw_folder: Path | None, force: bool,
 ) -> int:  # fmt: skip
     if draw_folder is not None and not worst:
         raise UsageError("--draw-worst: needs the number of frames; give --worst N")
@@ -225,24 +265,33 @@ def main(
     runs = [*zip(results, score_folders(benchmark, videos, results, workers), strict=True)]
     systems = [runs]
     if len(runs) > 1:
-        content = compare_reports(benchmark, {str(folder): report for folder, report in runs}, videos)
+        from aotlab.evaluation.tables import compare_tables
+
+        content, rows = tabulate_reports(benchmark, {str(folder): report for folder, report in runs}, videos)
+        if style == "text" or not compare:
+            print(compare_tables(rows, style))
+        num_common = min(len(table["sequences"]) for table in rows.values())
+        if any(len(report.scores) > num_common for _, report in runs):
+            note = f"over the {num_common} of {len(videos)} sequences that are scored in all folders"
+            print_note(style, f"\n{note}")
         if compare:
             systems = [runs[: len(runs) // 2], runs[len(runs) // 2 :]]
             inputs = {"dataset": benchmark.name, "split": split, **dict.fromkeys(flags, True)}
-            content = compare_halves(benchmark, content, plot_file)
+            content = compare_halves(benchmark, content, [*rows], plot_file, style)
             content |= {**benchmark.describe_measures(), "inputs": inputs, "provenance": describe_program()}
     else:
-        content = report_scores(benchmark, runs[0][1])
+        content = report_scores(benchmark, runs[0][1], style)
     frames: list[WorstFrame] = []
     if worst:
-        from aotlab.evaluation.worst_frames import find_worst_frames
+        from aotlab.evaluation.worst_frames import find_worst_frames, rank_sequences
 
         frames = find_worst_frames([[report.scores for _, report in system] for system in systems], worst)
+        content["worst_sequences"] = rank_sequences(content, benchmark.columns[0], worst, limit=0 if compare else 100)
         content["worst_frames"] = [frame._asdict() for frame in frames]
     if json_file is not None:
         write_json(json_file, content, indent=2)
     if worst and runs[0][1].scores:
-        print_worst(benchmark, frames, systems, videos, draw_folder)
+        print_worst(benchmark, content, frames, systems, videos, draw_folder, style)
     return int(any(report.failures for _, report in runs))  # each was logged
 
 

@@ -8,7 +8,6 @@ aotlab table r50_aotl --download --tolerance 0.2     # the rows of a published c
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,17 +19,16 @@ from click import UsageError
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.zoo import download_weights
-from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, report_failures
-from aotlab.tools.cli.options import dataset_option, device, force_results, plugin_files
+from aotlab.tools.cli.command import command, report_failures
+from aotlab.tools.cli.options import dataset_option, device, force_results, format_option, plugin_files
+from aotlab.tools.cli.processes import run_tool
 from aotlab.tools.cli.types import Folder, PositiveInt, flag, number_type, option
-from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.numbers import NON_NEGATIVE
-from aotlab.utils.plugins import list_plugin_files
-from aotlab.utils.signals import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from aotlab.benchmark.paper_tables import PaperTable, TableRow
+    from aotlab.utils.tables import TableFormat
 
 
 def run_row(
@@ -52,20 +50,6 @@ def run_row(
     return [scores.get(key) for key in table.columns.values()]
 
 
-def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
-    """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
-    plugins = [f"--plugin={path}" for path in list_plugin_files()]
-    line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments, *plugins]
-    print(f"$ python {shlex.join(line[1:])}", file=sys.stderr, flush=True)
-    status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
-    signal_number = -status if status < 0 else status - SIGNAL_EXIT_BASE
-    if signal_number in STOP_SIGNALS:
-        raise RunStopped(f"{tool} was interrupted; the same command resumes", signal_number=signal_number)
-    if status:
-        raise subprocess.CalledProcessError(status, line)
-
-
 @command(
     "aotlab table",
     epilog="Data sets are read from datasets/, or from the folder in the environment variable AOTLAB_DATA.",
@@ -81,18 +65,20 @@ def run_tool(tool: str, *arguments: str, ranks: int = 1) -> None:
 @device
 @option("--ranks", type=PositiveInt, default=1, help="processes that share the videos")
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
+@format_option
 @force_results
 @flag("--dry-run", "only list what is missing, the size of downloads, and the time")
 @flag("--download", "download missing data sets, of which davis2017 has one file")
 @option("--tolerance", type=number_type(NON_NEGATIVE), help="points; exit code 1 if a published score differs by more")
 def main(
-    name: str, *, dataset: str | None, root: Path | None, device: str, ranks: int, output: Path, force: bool,
-    dry_run: bool, download: bool, tolerance: float | None,
+    name: str, *, dataset: str | None, root: Path | None, device: str, ranks: int, output: Path, style: TableFormat,
+    force: bool, dry_run: bool, download: bool, tolerance: float | None,
 ) -> int:  # fmt: skip
     from aotlab.benchmark.paper_tables import (
         format_table,
         list_deviations,
         list_missing,
+        list_notes,
         load_table,
         replace_root,
         select_weights,
@@ -130,11 +116,10 @@ def main(
         except subprocess.CalledProcessError as error:
             status = 1
             figures.append(f"failed: exit code {error.returncode}")
-    text = format_table(table, figures)
-    if missing:
-        text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in missing)
-    print(text)
-    write_text(results.with_name(f"{results.name}.md"), text + "\n")
+    notes = "\n".join([*list_notes(table), *["missing:"] * bool(missing), *(f"- {line}" for line in missing)])
+    print(format_table(table, figures, style))
+    print(f"\n{notes}", file=sys.stdout if style == "text" else sys.stderr)
+    write_text(results.with_name(f"{results.name}.md"), f"{format_table(table, figures, 'markdown')}\n\n{notes}\n")
     return report_failures({} if tolerance is None else list_deviations(table, figures, tolerance)) or status
 
 

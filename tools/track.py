@@ -32,6 +32,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     prompt_options,
     segmenter_option,
+    shard_option,
     split_settings,
     tracker_options,
     video_argument,
@@ -246,13 +247,7 @@ def track_list(batch: Batch, folder: Path, shard: Shard | None) -> int:
         type=ExistingPath,
         help="list of videos (CSV or JSON lines), or a folder of videos with their masks next to them",
     ),
-    option(
-        "--shard",
-        metavar="I/N",
-        type=ParsedType(Shard.parse),
-        help="track part I of N of the videos, counted from 0; auto: read I and N from the environment variables of "
-        "Slurm or Kubernetes",
-    ),
+    shard_option("track", "videos"),
 )
 @tracker_options()
 def main(

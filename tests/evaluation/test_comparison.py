@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from aotlab.evaluation.benchmarks import find_benchmark
-from aotlab.evaluation.comparison import bootstrap_mean, compare_systems, format_comparison, select_columns
+from aotlab.evaluation.comparison import (
+    bootstrap_mean,
+    compare_systems,
+    format_differences,
+    format_means,
+    select_columns,
+)
 
 
 def make_table(**sequences):
@@ -38,7 +44,7 @@ def test_few_sequences_warn_of_the_interval(count, words):
     table = make_table(**{f"s{index}": [(50.0, 60.0)] for index in range(count)})
     content = compare_systems([table], [table], ["J"])
     assert content["warning"] == words
-    assert (f"warning: {words}" in format_comparison(content, ["J"])) == (words is not None)
+    assert (f"warning: {words}" in format_differences(content, ["J"])) == (words is not None)
 
 
 def test_runs_of_a_system_are_averaged():
@@ -47,7 +53,7 @@ def test_runs_of_a_system_are_averaged():
     assert content["sequences"]["bear"]["objects"] == {"1": {"J": 6.0}, "2": {"J": 2.0}}
     assert (content["better"], content["worse"], content["equal"]) == (1, 0, 2)
     assert content["columns"]["J"]["second_runs"] == [56.25, 57.75]
-    assert format_comparison(content, ["J"]).splitlines()[2].split()[1:7] == ["55.0", "±", "0.0", "57.0", "±", "1.1"]
+    assert format_means(content).splitlines()[2].split()[1:7] == ["55.0", "±", "0.0", "57.0", "±", "1.1"]
 
 
 def test_objects_without_a_score_are_left_out():
@@ -84,9 +90,10 @@ def test_equal_systems_have_an_empty_interval():
 
 
 def test_comparison_is_printed_worst_first():
-    text = format_comparison(compare_systems([FIRST], [SECOND], ["J", "F"]), ["J", "F"])
+    content = compare_systems([FIRST], [SECOND], ["J", "F"])
+    text = format_differences(content, ["J", "F"])
     lines = [line.split() for line in text.splitlines()]
-    assert lines[2][:4] == ["J", "55.0", "56.2", "+1.2"]
+    assert format_means(content).splitlines()[2].split()[:4] == ["J", "55.0", "56.2", "+1.2"]
     assert "the second is better on 1, worse on 1, equal on 1 of 3 sequences" in text
     assert lines[-5:] == [
         ["camel", "1", "-1.0", "+0.0"], ["dog", "1", "+0.0", "+0.0"],

@@ -89,5 +89,5 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     assert scores.values[3].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
     table = make_scores_table(MOSEV2, {"a": scores})
     assert [table[column] for column in MOSEV2.columns] == [100, 100, 100, None, 100, 100, 100]
-    assert "-" in format_table(table, MOSEV2.columns).splitlines()[2]
+    assert "-" in format_table(table, MOSEV2.columns)[0].splitlines()[2]
     assert [item.object_id for item in MOSEV2.plan(Video("a", (), annotations=truth)).objects] == [3]

@@ -85,7 +85,11 @@ def test_corrupt_frame_fails_only_its_sequence(tmp_path, loaded, capsys, caplog)
     scores = json.loads((tmp_path / "out/scores.json").read_text())
     assert list(scores["sequences"]) == ["second"]
     assert "00002.jpg" in scores["failures"]["first"]
-    assert (caplog.text + capsys.readouterr().err).count("00002.jpg") == 1
+    output = capsys.readouterr()
+    assert (caplog.text + output.err).count("00002.jpg") == 1
+    assert "over 1 of 2 sequences" in output.out
+    assert tool.main([*dataset_options, "--output", str(tmp_path / "out"), "--sequence", "second"]) == 0
+    assert "over 1 of 2 sequences" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("args", "words"), [

@@ -1,6 +1,7 @@
 """The ``score`` command on miniatures of benchmarks and on results of one video."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -101,6 +102,10 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     assert [list(table["sequences"]) for table in scores.values()] == [["camel"], ["camel"]]
     assert main([*line, "--worst", "1", "--force"]) == 2
     assert "--worst" in capsys.readouterr().err
+    assert main([*line, "--compare", "--force", "--format", "csv"]) == 1
+    output = capsys.readouterr()
+    assert output.out.splitlines()[0] == ",first,second,difference,95% interval"
+    assert f"second: {other} (1 of 2 sequences)" in output.err
 
 
 def test_two_systems_are_compared(davis, tmp_path, capsys):
@@ -162,7 +167,9 @@ def bad_bear(davis, tmp_path):
 
 def test_worst_frames_come_first(bad_bear, capsys):
     assert main([*bad_bear, "--worst", "2"]) == 0
-    first, second = (line.split() for line in capsys.readouterr().out.split("worst frames in J&F:\n")[1].splitlines())
+    _, sequences, frames = re.split("worst (?:sequences|frames) in J&F:\n", capsys.readouterr().out)
+    assert [line.split()[2] for line in sequences.splitlines()] == ["bear", "camel"]
+    first, second = (line.split() for line in frames.splitlines())
     assert (first, second[0]) == (["1", "0.0", "bear", "2", "00002"], "2")
 
 

@@ -91,13 +91,14 @@ def fake_commands(monkeypatch):
 
 def test_rows_run_eval_and_submit_and_are_shown(small, fake_commands, tmp_path, capsys):
     assert tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"]) == 1
-    text = capsys.readouterr().out
-    lines = [re.sub(" +", " ", line) for line in text.splitlines()]
-    assert "| A | here | missing | 80.0 / - | |" in lines
-    assert "| B | here | 70.2 / - | 81.0 / 79.5 | -10.8 / - |" in lines
-    assert f"| B | hidden | server: {tmp_path}/out/small/B_hidden.zip | 50.0 / 49.0 | |" in lines
+    lines = [re.sub(" +", " ", line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:9] == [
+        "A here missing", "A here paper 80.0 -",
+        "B here measured 70.2 -", "B here paper 81.0 79.5", "B here difference -10.8",
+        f"B hidden server: {tmp_path}/out/small/B_hidden.zip", "B hidden paper 50.0 49.0",
+    ]  # fmt: skip
     assert "- pretrain_models/a.safetensors: the shop" in lines
-    assert (tmp_path / "out" / "small.md").read_text() == text
+    assert "| B | here | measured | 70.2 | - |" in (tmp_path / "out" / "small.md").read_text()
     assert [call[0] for call in fake_commands] == ["eval", "eval", "submit"]
     first = fake_commands[0]
     assert first[first.index("--scales") + 1] == "1.0,1.3"
@@ -125,7 +126,7 @@ def test_scores_outside_the_tolerance_fail(fake_commands, tmp_path, monkeypatch,
     found = capsys.readouterr()
     sentence = "error: A, val: differs by -1.25 / - / - points, more than 0.2\n"
     assert found.err.endswith(sentence) == bool(status)
-    assert re.search(r"\|  -1\.2 / - / - +\|$", found.out, re.M)
+    assert re.search(r"difference +-1\.2$", found.out, re.M)
 
 
 def test_results_of_different_models_are_kept_apart(fake_commands, tmp_path):
@@ -294,7 +295,7 @@ def test_published_weights_are_measured_on_given_data(fake_commands, tmp_path, c
     monkeypatch.setattr("aotlab.benchmark.paper_tables.find_published_file", lambda file: tmp_path / file)
     monkeypatch.setattr(tool, "download_weights", lambda name: (tmp_path / "AOTT_PRE_YTB_DAV.pth").touch())
     assert tool.main(["aott", "--root", str(tmp_path), "--output", str(tmp_path / "out")]) == 0
-    assert re.search(r"AOT-T +\| +val +\| +70\.2 / - / - / 5\.0 +\| +79\.9", capsys.readouterr().out)
+    assert re.search(r"AOT-T +val +measured +70\.2 +- +- +5\.0\nAOT-T +val +paper +79\.9", capsys.readouterr().out)
     ((*_, options),) = [fake_commands]
     assert options[options.index("--root") + 1] == str(tmp_path)
 
@@ -411,10 +412,10 @@ def test_workflow_measures_a_checkpoint(davis_archive, file_server, tmp_path):
     assert codes == {"What is missing": 0, "The checkpoint from another address": 0, "Scores": 1, "Summary": 0}
     assert done["What is missing"].stdout.startswith("missing:\n- datasets/DAVIS: davis2017, ")
     ours = json.loads(next((checkout / "results").rglob("scores.json")).read_text())
-    figures = f"{ours['J&F']:.1f} / {ours['J']:.1f} / {ours['F']:.1f} / {ours['fps']:.1f}"
-    (row,) = re.findall(r"(?m)^\|  AOT-T .*", (tmp_path / "summary.md").read_text())
-    differences = f"{ours['J&F'] - 79.2:+.1f} / {ours['J'] - 76.5:+.1f} / {ours['F'] - 81.9:+.1f} / -"
-    assert [cell.strip() for cell in row.split("|")[3:7]] == [
-        figures, "79.9 / 77.4 / 82.3 / 51.4", "79.2 / 76.5 / 81.9 / 51.4", differences
+    figures = f"{ours['J&F']:.1f} | {ours['J']:.1f} | {ours['F']:.1f} | {ours['fps']:.1f}"
+    differences = f"{ours['J&F'] - 79.2:+.1f} | {ours['J'] - 76.5:+.1f} | {ours['F'] - 81.9:+.1f} | "
+    assert re.findall(r"(?m)^\| AOT-T \| val \| (.*) \|$", (tmp_path / "summary.md").read_text()) == [
+        f"measured | {figures}", "paper | 79.9 | 77.4 | 82.3 | 51.4", "zoo | 79.2 | 76.5 | 81.9 | 51.4",
+        f"difference | {differences}",
     ]  # fmt: skip
     assert "error: AOT-T, val: differs by " in done["Scores"].stderr

@@ -17,6 +17,7 @@ from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark
 from aotlab.media.matching import FORMAT_OPTION, START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.media.value_syntax import MaskFormat
 from aotlab.runs.output_options import list_output_options
+from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -24,12 +25,14 @@ from aotlab.tools.cli.types import (
     ConfigFile,
     Device,
     Folder,
+    ParsedType,
     SegmenterName,
     TrackerName,
     flag,
     list_option,
     option,
 )
+from aotlab.utils.tables import TABLE_FORMATS
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
@@ -75,6 +78,27 @@ frame_numbers_option = option(
     help="numbers of frames on the command line and in lists: from 0, or as in the file names of an image folder",
 )
 measure_option = list_option("--measure", "measures of plug-ins to add to the scores, comma-separated")
+format_option = option(
+    "--format",
+    "style",
+    type=Choice(TABLE_FORMATS),
+    default="text",
+    help="format of the table; the best values are bold in latex and markdown, and notes go to standard error unless "
+    "it is text",
+)
+
+
+def shard_option(verb: str, items: str) -> Decorator:
+    """Return ``--shard``, a `Shard`, or None if unset."""
+    return option(
+        "--shard",
+        metavar="I/N",
+        type=ParsedType(Shard.parse),
+        help=f"{verb} part I of N of the {items}, counted from 0; auto: read I and N from the environment variables of "
+        "Slurm or Kubernetes",
+    )
+
+
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP.format("memory.every=2"))
 root = option("--root", type=Folder, help="folder of the data set (default: in $AOTLAB_DATA or ./datasets)")
