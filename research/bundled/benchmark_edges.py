@@ -1,4 +1,4 @@
-"""Errors of alpha at edges, and its flicker: masks, probabilities, a guided filter, and closed-form matting.
+"""Errors of alpha at edges, and its flicker: masks, probabilities, and closed-form matting.
 
 ``python -m research.bundled.benchmark_edges datasets/sample``; the clips are those of ``edge_clips.py``.
 """
@@ -20,50 +20,23 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Folder, option
 from aotlab.utils.progress import progress_bar
-from aotlab_compositing.edges import estimate_colors, find_band, find_limits, refine_alpha
+from aotlab_compositing.edges import estimate_colors, find_limits, refine_alpha
 from research.bundled.edge_clips import SHAPES, EdgeClip, compose_edge_clip
 
 SEEDS = 3
 STATIC_SHAPES = ("smooth", "fur", "hair")
 FLICKER_DISTANCE = 16
 """Largest distance of the pixels in which flicker is measured from the border of the object."""
-RADIUS, REGULARIZATION = 4, 1e-3
-"""Radius in pixels and regularization of the guided filter, the best of six pairs."""
 BLUE = 41, 69, 120
-
-DEEP = "closed form, frames not rounded"
-"""Method that gets `EdgeClip.plates` instead of the frames of 8 bits."""
 
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Function from a frame H×W×3, in levels of 8 bits, and a probability H×W to alpha H×W."""
 
 
-def filter_guided(frame: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Return the probability near the border, filtered with the colors as guide (He, Sun and Tang, 2013)."""
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.asarray(cv2.blur(values, (2 * RADIUS + 1, 2 * RADIUS + 1)))
-
-    guide, probability = frame.astype(np.float32) / 255, probability.astype(np.float32)
-    means, center = mean(guide), mean(probability)
-    covariance = mean(guide * probability[..., None]) - means * center[..., None]
-    variance = np.empty((*probability.shape, 3, 3), np.float32)
-    for row, column in product(range(3), range(3)):
-        variance[..., row, column] = mean(guide[..., row] * guide[..., column]) - means[..., row] * means[..., column]
-    slope = np.linalg.solve(variance + REGULARIZATION * np.eye(3, dtype=np.float32), covariance[..., None])[..., 0]
-    offset = center - (slope * means).sum(2)
-    filtered = ((mean(slope) * guide).sum(2) + mean(offset)).clip(0, 1)
-    mask = probability >= 0.5
-    return np.where(find_band(mask), filtered, mask).astype(np.float32)
-
-
 METHODS: dict[str, Refine] = {
     "mask": lambda frame, probability: (probability >= 0.5).astype(np.float32),
-    "probability": lambda frame, probability: probability,
     "probability, 0 or 1 far from the border": lambda frame, value: value.clip(*find_limits(value >= 0.5)),
-    "guided filter": filter_guided,
     "closed form (`--refine-edges`)": refine_alpha,
-    DEEP: refine_alpha,
 }
 
 
@@ -128,9 +101,10 @@ def main(*, sample: Path, image: Path | None) -> int:
             count = 2 if moves else 3
             probabilities = track_edges(tracker, clip.frames[:count], clip.alpha)
             for name, refine in METHODS.items():
-                frames = (clip.plates if name == DEEP else clip.frames)[1:count]
                 start = time.process_time()
-                alphas = [refine(frame, value) for frame, value in zip(frames, probabilities, strict=True)]
+                alphas = [
+                    refine(frame, value) for frame, value in zip(clip.frames[1:count], probabilities, strict=True)
+                ]
                 seconds[name].append((time.process_time() - start) / len(alphas))
                 if moves:
                     errors.setdefault((name, shape), []).append(measure_errors(alphas[0], clip.alpha[1]))

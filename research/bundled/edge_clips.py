@@ -29,8 +29,6 @@ class EdgeClip(NamedTuple):
 
     frames: np.ndarray
     """T×H×W×3 uint8."""
-    plates: np.ndarray
-    """The frames before they were rounded, T×H×W×3 float32 in levels of 8 bits."""
     alpha: np.ndarray
     """T×H×W float32, 0 to 1."""
     colors: np.ndarray
@@ -90,7 +88,7 @@ def compose_edge_clip(sample: Path, shape: str, seed: int, *, moves: bool = True
     shape_alpha = cv2.resize(draw(rng), SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     alpha = cv2.GaussianBlur(shape_alpha, (0, 0), blur)
     color = cv2.resize(texture, SIZE[::-1], interpolation=cv2.INTER_CUBIC).astype(np.float32)
-    plates, alphas, colors = [], [], []
+    frames, alphas, colors = [], [], []
     for index in range(FRAMES):
         shift = index * moves
         move = np.array([[1, 0, 4 * shift], [0, 1, -1.5 * shift]], np.float32)
@@ -100,8 +98,7 @@ def compose_edge_clip(sample: Path, shape: str, seed: int, *, moves: bool = True
         )
         behind = np.roll(background, -shift, 1).astype(np.float32)
         image = moved[..., None] * moved_color + (1 - moved[..., None]) * behind + rng.normal(0, NOISE, (*SIZE, 3))
-        plates.append(image.clip(0, 255).astype(np.float32))
+        frames.append(image.clip(0, 255).round().astype(np.uint8))
         alphas.append(moved)
         colors.append(moved_color)
-    frames = np.stack(plates).round().astype(np.uint8)
-    return EdgeClip(frames, np.stack(plates), np.stack(alphas), np.stack(colors))
+    return EdgeClip(np.stack(frames), np.stack(alphas), np.stack(colors))

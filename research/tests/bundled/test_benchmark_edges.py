@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.configs.files import ROOT
-from aotlab_compositing.edges import find_band
-from research.bundled.benchmark_edges import filter_guided, measure_errors
+from research.bundled.benchmark_edges import measure_errors
 from research.bundled.edge_clips import NOISE, SIZE, compose_edge_clip
 
 
@@ -30,7 +29,3 @@ def test_errors_count_pixels_and_gradients(clip):
     difference, gradient = measure_errors(hard, alpha)
     assert difference == pytest.approx(np.abs(hard - alpha).sum() / 1000)
     assert gradient > 0.1
-    guided = filter_guided(clip.frames[0], hard)
-    band = find_band(hard > 0)
-    assert ((guided[band] > 0.1) & (guided[band] < 0.9)).any()
-    np.testing.assert_array_equal(guided[~band], hard[~band])
