@@ -27,6 +27,8 @@ Point = tuple[float, float]
 MASK_VALUES = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
 OUTSIDE = "{}: outside the image of {}×{}; give pixels of the image"
 FRACTIONS = "{}: not in pixels; multiply fractions of the image by its width and height"
+SCRIBBLE_STEP = 8
+"""Interval in points at which a scribble becomes clicks, for models that accept only clicks."""
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image is refused if it would fit as two corners."""
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?(?:e-\d+)?)"
@@ -98,6 +100,15 @@ class Prompt:
     def negative_points(self) -> list[Point]:
         """Points off the object."""
         return self._select_points(0)
+
+    def to_points_and_box(self) -> tuple[list[Point], list[int], Box | None]:
+        """Return points, their labels and a box, as SAM takes them: a scribble as points, a mask as its box."""
+        positive = [*self.positive_points, *self.scribble[::SCRIBBLE_STEP]]
+        labels = [1] * len(positive) + [0] * len(self.negative_points)
+        box = self.box
+        if box is None and self.mask is not None and self.mask.any():
+            box = mask_to_box(self.mask >= min(0.5, self.mask.max()))
+        return [*positive, *self.negative_points], labels, box
 
     def _select_points(self, label: int) -> list[Point]:
         return [point for point, value in zip(self.points, self.labels, strict=True) if value == label]

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.prompt import Prompt, mask_to_box
+from aotlab.media.prompt import Prompt
 from aotlab.prompting.segmenter import PromptSegmenter
 from aotlab.utils.errors import InputError, require_modules
 from aotlab.utils.files import reading
 
 DEFAULT_EDGE = 1024
 """Longer edge of the encoder's image in pixels, if the input size is free."""
-SCRIBBLE_STEP = 8
-"""Interval in points at which a scribble becomes clicks, for decoders that accept only clicks."""
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
 
@@ -72,17 +70,12 @@ class OnnxSegmenter(PromptSegmenter):
     def _make_inputs(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
         """Return the decoder's inputs: a box is two points of labels 2 and 3; without one a point of -1 is added."""
         scale = self._edge / max(frame.shape[:2])
-        positive = [*prompt.positive_points, *prompt.scribble[::SCRIBBLE_STEP]]
-        points = [*positive, *prompt.negative_points]
-        labels = [1.0] * len(positive) + [0.0] * len(prompt.negative_points)
-        box = prompt.box
-        if box is None and prompt.mask is not None and (prompt.mask > 0.5).any():
-            box = mask_to_box(prompt.mask > 0.5)
+        points, labels, box = prompt.to_points_and_box()
         if box is None:
-            points, labels = [*points, (0.0, 0.0)], [*labels, -1.0]
+            points, labels = [*points, (0.0, 0.0)], [*labels, -1]
         else:
             x, y, width, height = box
-            points, labels = [*points, (x, y), (x + width, y + height)], [*labels, 2.0, 3.0]
+            points, labels = [*points, (x, y), (x + width, y + height)], [*labels, 2, 3]
         feed = {
             "image_embeddings": self._embed(frame, scale),
             "point_coords": (np.array(points, np.float32) * scale)[None],

@@ -35,6 +35,20 @@ def describe_weights(name: str) -> str:
     return f"{text}\n\n{describe_card(card)}" if card else f"{text}\n"
 
 
+def describe_trackers() -> list[list[str]]:
+    """Return names and notes of the trackers that plug-ins offer, or why one does not load."""
+    from aotlab.utils.plugins import TRACKER_PLUGINS, find_plugin, list_plugin_names
+
+    rows = []
+    for name in list_plugin_names(TRACKER_PLUGINS):
+        try:
+            notes = getattr(find_plugin(TRACKER_PLUGINS, name), "notes", {}).get(name, "")
+        except InputError as error:
+            notes = str(error)
+        rows.append([name, notes])
+    return rows
+
+
 @click.group("aotlab weights", CommandGroup, help=COMMANDS["weights"], invoke_without_command=True)
 @click.pass_context
 def main(ctx: click.Context) -> int:
@@ -46,7 +60,7 @@ names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=T
 
 @main.command("list")
 def show_list() -> int:
-    """List names, published scores, and which are stored (default)."""
+    """List names, published scores, and which are stored; then the trackers of plug-ins (default)."""
     from aotlab.networks.weights import zoo
 
     rows = [["name", "published as", "M parameters", *SCORE_TITLES.values(), "here"]]
@@ -56,6 +70,9 @@ def show_list() -> int:
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
     print(*align_columns(rows), sep="\n")
     print(f"stored in {zoo.weights_folder()}; scores are the published ones")
+    if trackers := describe_trackers():
+        print("\ntrackers of plug-ins for --checkpoint; their weights are downloaded on first use:")
+        print(*align_columns(trackers), sep="\n")
     return 0
 
 

@@ -61,7 +61,11 @@ class VideoTracker(Protocol):
 
 
 class TrackerLoader(Protocol):
-    """A tracker that is loaded on demand; made for each run, so making one reads no weights."""
+    """A tracker that is loaded on demand; made for each run, so making one reads no weights.
+
+    Optional attributes: ``settings``, keys of the settings that it accepts; ``notes``, the license and limits by name,
+    printed by ``aotlab weights``; ``load_segmenter()``, which returns a `PromptSegmenter`.
+    """
 
     def fingerprint(self, digests: InputDigests | None = None) -> dict[str, Any]:
         """Return what masks depend on, weights and settings, as JSON values, without building the model.

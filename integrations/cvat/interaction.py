@@ -12,20 +12,20 @@ from aotlab.sdk import load_segmenter
 
 
 class InteractionFunction:
-    """`cvat_sdk.auto_annotation.InteractionFunction` of a prompt network.
+    """`cvat_sdk.auto_annotation.InteractionFunction` of a segmenter.
 
     Args:
-        checkpoint: file of a prompt network; None: the bundled one.
+        checkpoint: file of a prompt network, or name of a tracker with a segmenter; None: the bundled network.
         device: auto, cpu, cuda or cuda:N.
     """
 
     spec = cvataa.InteractionFunctionSpec(min_pos_points=0, min_neg_points=0, min_bounding_boxes=0)
 
     def __init__(self, checkpoint: str | None, device: str) -> None:
-        if checkpoint is None:
-            self._segment = load_segmenter(device=device)
-        else:
+        if checkpoint is not None and Path(checkpoint).is_file():
             self._segment = load_segmenter(checkpoint=Path(checkpoint), device=device)
+        else:
+            self._segment = load_segmenter(checkpoint, device=device)
 
     def preprocess_image(self, context: cvataa.InteractionFunctionContext, image: PIL.Image.Image) -> np.ndarray:
         """Return the frame H×W×3 uint8; the segmenter keeps the encoding of the last one."""

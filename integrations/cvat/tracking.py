@@ -8,14 +8,14 @@ import numpy as np
 import PIL.Image
 from cvat_sdk.masks import decode_mask, encode_mask
 
-from aotlab import InputError, Tracker
+from aotlab import InputError, TrackerOptions, VideoTracker
 
 
 class TrackingFunction:
     """`cvat_sdk.auto_annotation.TrackingFunction` for masks; shapes are tracked independently of each other.
 
     Args:
-        checkpoint: as in `Tracker.from_pretrained`.
+        checkpoint: as in `TrackerOptions`.
         device: auto, cpu, cuda or cuda:N.
         max_shapes: shapes that keep their memory; the one not tracked for longest is dropped first.
     """
@@ -23,9 +23,9 @@ class TrackingFunction:
     spec = cvataa.TrackingFunctionSpec(supported_shape_types=["mask"])
 
     def __init__(self, checkpoint: str, device: str, max_shapes: int) -> None:
-        self._tracker = Tracker.from_pretrained(checkpoint, device=device)
+        self._tracker = TrackerOptions(checkpoint, device=device).load()
         self._max_shapes = max_shapes
-        self._trackers: OrderedDict[int, Tracker] = OrderedDict()
+        self._trackers: OrderedDict[int, VideoTracker] = OrderedDict()
         """Trackers of the shapes, the one not used for longest first."""
         self._numbers = count()
 

@@ -1,5 +1,6 @@
 """Small models with random weights: SAM 2, SAM 3's tracker, EdgeTAM and Cutie, for frames of a few pixels."""
 
+from copy import deepcopy
 from functools import lru_cache
 
 import numpy as np
@@ -121,8 +122,8 @@ def build_cutie():
     return build_network(config), config
 
 
-def make_tracker(name: str):
-    """A tracker of one of aotlab's models or of another's."""
+def make_tracker(name: str, **options):
+    """A tracker of one of aotlab's models or of another's; with options, of a copy of the model."""
     if name == "aot":
         from aotlab import Tracker
         from tests.engine.small_model import build
@@ -131,8 +132,10 @@ def make_tracker(name: str):
     if name == "cutie":
         from aotlab_trackers.cutie import CutieTracker
 
-        return CutieTracker(*build_cutie(), device="cpu")
-    return SamTracker(*build_sam(name), device="cpu")
+        network, config = build_cutie()
+        return CutieTracker(deepcopy(network) if options else network, config, device="cpu", **options)
+    model, processor = build_sam(name)
+    return SamTracker(deepcopy(model) if options else model, processor, device="cpu", **options)
 
 
 def make_segmenter(family: str) -> SamSegmenter:

@@ -99,10 +99,16 @@ def test_boxes_equal_those_of_a_session(built):
         assert_same_logits(prediction, logits)
 
 
-def test_scribbles_are_refused(built):
-    tracker, frame = SamTracker(*built, device="cpu"), draw_frames(1)[0]
-    with pytest.raises(InputError, match="object 4: SAM takes boxes and points; give these"):
-        tracker.step(frame, prompts={4: Prompt(scribble=[(3, 3), (9, 9)])})
+def test_scribbles_become_points_and_masks_boxes():
+    scribble = [(float(x), 9.0) for x in range(3, 20)]
+    rough = FIRST == 300
+    given = {4: Prompt(scribble=scribble), 5: Prompt([(40, 30)], [0], mask=rough)}
+    plain = {4: Prompt([(3, 9), (11, 9), (19, 9)]), 5: Prompt([(40, 30)], [0], box=(34, 28, 26, 18))}
+    segmenter, frame = make_segmenter("sam2"), draw_frames(1)[0]
+    np.testing.assert_array_equal(segmenter(frame, given), segmenter(frame, plain))
+    trackers = [SamTracker(*build_sam("sam2"), device="cpu") for _ in range(2)]
+    found = [tracker.step(frame, prompts=prompts) for tracker, prompts in zip(trackers, (given, plain), strict=True)]
+    assert torch.equal(found[0].logits, found[1].logits)
 
 
 @pytest.mark.parametrize("family", BUILDERS)

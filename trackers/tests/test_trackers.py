@@ -160,6 +160,26 @@ def test_box_and_point_add_and_correct_objects(tracker):
     assert tracker.step(frames[3]).ids == both.ids
 
 
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_compiled_parts_and_precision_are_those_that_run(name, monkeypatch):
+    compiled, called, dtypes = [], set(), set()
+
+    def compile_module(call):
+        compiled.append(part := call.__self__)
+        part.register_forward_hook(lambda *_: dtypes.add(torch.get_autocast_dtype("cpu")))
+        return lambda *args, **kwargs: (called.add(part), call(*args, **kwargs))[1]
+
+    monkeypatch.setattr(torch, "compile", compile_module)
+    frames = draw_frames(3)
+    tracker = make_tracker(name, compile=True, precision="bfloat16")
+    found = run(tracker, frames, {0: FIRST})[2].logits
+    assert compiled
+    assert called == {*compiled}
+    assert dtypes == {torch.bfloat16}
+    plain = run(make_tracker(name), frames, {0: FIRST})[2].logits
+    assert 0 < (found - plain).abs().max() < 0.2 * plain.abs().max()
+
+
 def test_two_trackers_run_in_threads(tracker):
     frames = draw_frames(5)
     masks = ({0: FIRST}, {0: draw_mask(o9=(10, 40, 10, 40))})

@@ -5,12 +5,12 @@ from typing import Any
 
 import napari
 import numpy as np
-from magicgui.widgets import CheckBox, Container, ProgressBar, PushButton, create_widget
+from magicgui.widgets import CheckBox, Container, LineEdit, ProgressBar, PushButton, create_widget
 from napari.layers import Image, Labels, Layer
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import show_info, show_warning
 
-from aotlab import InputError, Prompt, Tracker
+from aotlab import InputError, Prompt, TrackerOptions, VideoTracker
 
 GIVEN_FRAMES = "aotlab_given_frames"
 """Key in a layer's metadata: frames that the user painted, segmented or tracked from; tracking does not change them."""
@@ -21,13 +21,16 @@ class TrackWidget(Container):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:  # napari recognizes this name only
         self._viewer = viewer
-        self._tracker: Tracker | None = None
+        self._loaded: tuple[str, VideoTracker] | None = None
         self._worker: GeneratorWorker | None = None
         self.image_layer = create_widget(label="Video", annotation="napari.layers.Image")
         self.labels_layer = create_widget(label="Objects", annotation="napari.layers.Labels")
         optional = {"nullable": True}
         self.points_layer = create_widget(label="Clicks", annotation="napari.layers.Points", options=optional)
         self.shapes_layer = create_widget(label="Boxes", annotation="napari.layers.Shapes", options=optional)
+        self.checkpoint = LineEdit(
+            label="Model", value="bundled", tooltip="name or file, as for aotlab track --checkpoint"
+        )
         self.backward = CheckBox(text="Backward too")
         self.segment_button = PushButton(text="Segment clicks and boxes")
         self.track_button = PushButton(text="Track from this frame")
@@ -38,7 +41,7 @@ class TrackWidget(Container):
         self.track_button.clicked.connect(self.track)
         self.cancel_button.clicked.connect(self.cancel)
         super().__init__(widgets=[
-            self.image_layer, self.labels_layer, self.points_layer, self.shapes_layer, self.backward,
+            self.image_layer, self.labels_layer, self.points_layer, self.shapes_layer, self.checkpoint, self.backward,
             self.segment_button, self.track_button, self.cancel_button, self.progress,
         ])  # fmt: skip
 
@@ -59,7 +62,7 @@ class TrackWidget(Container):
         image, labels = layers
         try:
             prompts = self._read_prompts(image, labels.selected_label or 1)
-            found = self._load().fresh().prompt(read_frame(image, self.frame), prompts).labels
+            found = self._load().fresh().step(read_frame(image, self.frame), prompts=prompts).labels
         except InputError as error:
             show_warning(str(error))
             return
@@ -116,10 +119,11 @@ class TrackWidget(Container):
         self._worker = None
         self.track_button.enabled, self.cancel_button.enabled = True, False
 
-    def _load(self) -> Tracker:
-        if self._tracker is None:
-            self._tracker = Tracker.from_pretrained()
-        return self._tracker
+    def _load(self) -> VideoTracker:
+        checkpoint = self.checkpoint.value
+        if self._loaded is None or self._loaded[0] != checkpoint:
+            self._loaded = checkpoint, TrackerOptions(checkpoint).load()
+        return self._loaded[1]
 
     def _open_layers(self) -> tuple[Image, Labels] | None:
         """Return the chosen layers; a Labels layer of one image becomes one of the video, on this frame."""
@@ -165,7 +169,7 @@ class TrackWidget(Container):
 
 
 def track_frames(
-    load: Callable[[], Tracker], image: Image, given: dict[int, np.ndarray], ranges: list[range]
+    load: Callable[[], VideoTracker], image: Image, given: dict[int, np.ndarray], ranges: list[range]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield frame indices and labels H×W; ``given`` labels in a range or before its start are references and kept."""
     tracker = load()

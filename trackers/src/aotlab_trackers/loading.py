@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aotlab import InputError, sdk
 
@@ -33,6 +33,8 @@ LICENSES = {"sam2": "Apache-2.0", "sam3": "SAM License; accept it on the model's
 CUTIE_ADDRESS = "https://github.com/hkchengrex/Cutie/releases/download/v1.0/{}"
 CUTIE_FILES = {"cutie_base": "cutie-base-mega.pth", "cutie_small": "cutie-small-mega.pth"}
 CUTIE_LICENSE = "MIT"
+LIMITS = "an interrupted run starts again; no soft edges, cuts, training or export"
+"""Capabilities of aotlab's models that these trackers lack."""
 
 
 class SamLoader:
@@ -43,6 +45,13 @@ class SamLoader:
     """
 
     settings = ("compute.precision", "compute.compile")
+    notes: ClassVar = {
+        name: f"license {LICENSES[family]}; {REPOSITORIES.get(name, 'sam2:OWNER/NAME or a folder')}; {LIMITS}"
+        for name in ("sam2", *REPOSITORIES)
+        for family in LICENSES
+        if name.startswith(family)
+    }
+    """Lines of ``aotlab weights`` by name."""
 
     def __init__(self, checkpoint: str, settings: Mapping[str, Any], device: str) -> None:
         self._settings, self._device = dict(settings), device
@@ -82,6 +91,11 @@ class CutieLoader:
     """Loader of Cutie: ``cutie_base``, ``cutie_small``, or one of them with a file: ``cutie_base:FILE``."""
 
     settings = ("compute.precision", "compute.compile", "input.max_short_edge")
+    notes: ClassVar = {
+        name: f"license {CUTIE_LICENSE}; {file} of hkchengrex/Cutie; prompts by the bundled segmenter; {LIMITS}"
+        for name, file in CUTIE_FILES.items()
+    }
+    """Lines of ``aotlab weights`` by name."""
 
     def __init__(self, checkpoint: str, settings: Mapping[str, Any], device: str) -> None:
         self._settings, self._device, self._checkpoint = dict(settings), device, checkpoint

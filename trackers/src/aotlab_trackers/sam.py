@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab import InputError, Prompt, sdk
+from aotlab import Prompt, sdk
 from aotlab_trackers.base import ModelTracker
 
 CLASSES = {
@@ -85,11 +85,8 @@ class SamTracker(ModelTracker):
     def check_prompts(
         self, frame: np.ndarray, prompts: Mapping[int, Prompt | tuple[float, float]]
     ) -> dict[int, Prompt]:
-        """Return the prompts by object id; raise `InputError` for other than boxes and points."""
-        checked = sdk.check_prompts(prompts, frame.shape[:2])
-        for object_id, prompt in checked.items():
-            _require_points(prompt, object_id)
-        return checked
+        """Return the prompts by object id, with boxes cropped to the frame."""
+        return sdk.check_prompts(prompts, frame.shape[:2])
 
     def track(self, frame: np.ndarray, masks: Mapping[int, np.ndarray], prompts: Mapping[int, Prompt]) -> Tensor | None:
         """Track to the next frame, as `ModelTracker.track`."""
@@ -140,10 +137,10 @@ class SamTracker(ModelTracker):
 
 
 class SamSegmenter(sdk.PromptSegmenter):
-    """Masks from boxes and points, loaded at the first prompt; the encoding of the last frame is kept. Thread-safe."""
+    """Masks from prompts, as `Prompt.to_points_and_box`; the encoding of the last frame is kept. Thread-safe."""
 
     def __init__(self, load: Callable[[], tuple[Any, Any]], *, device: str = "auto") -> None:
-        """``load``: returns the model of images and its processor."""
+        """``load``: returns the model of images and its processor, at the first prompt."""
         self._load, self._device, self._lock = load, device, Lock()
         self._loaded: tuple[Any, Any] | None = None
         self._encoded: tuple[np.ndarray, Any] | None = None
@@ -151,8 +148,6 @@ class SamSegmenter(sdk.PromptSegmenter):
     @torch.inference_mode()
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
         """Return the object ids H×W, as `PromptSegmenter.segment`."""
-        for object_id, prompt in prompts.items():
-            _require_points(prompt, object_id)
         with self._lock:
             planes = [self._segment(frame, prompt) for prompt in prompts.values()]
         logits = np.stack([np.zeros(frame.shape[:2], np.float32), *planes])
@@ -167,11 +162,12 @@ class SamSegmenter(sdk.PromptSegmenter):
         if self._encoded is None or not np.array_equal(self._encoded[0], frame):
             pixels = processor(images=frame, return_tensors="pt").pixel_values.to(model.device)
             self._encoded = frame.copy(), model.get_image_embeddings(pixels)
-        inputs = processor(original_sizes=[frame.shape[:2]], return_tensors="pt", **_to_inputs(prompt))
+        given = _to_inputs(prompt)
+        inputs = processor(original_sizes=[frame.shape[:2]], return_tensors="pt", **given)
         names = ("input_points", "input_labels", "input_boxes")
         output = model(
             image_embeddings=self._encoded[1],
-            multimask_output=prompt.box is None and len(prompt.points) == 1,
+            multimask_output="input_boxes" not in given and len(given["input_labels"][0][0]) == 1,
             **{name: inputs[name].to(model.device) for name in names if name in inputs},
         )
         best = output.iou_scores[0, 0].argmax()
@@ -188,18 +184,14 @@ def _use_mask(use_mask_as_output: Callable[..., Any], *arguments: Any) -> Any:
     return output
 
 
-def _require_points(prompt: Prompt, object_id: int) -> None:
-    if prompt.mask is not None or prompt.scribble:
-        raise InputError("SAM takes boxes and points", subject=f"object {object_id}", remedy="give these")
-
-
 def _to_inputs(prompt: Prompt) -> dict[str, Any]:
     """Return a prompt as the processors' inputs, nested by image, object and, for points, point."""
+    points, labels, box = prompt.to_points_and_box()
     inputs: dict[str, Any] = {}
-    if prompt.points:
-        inputs["input_points"] = [[[[float(x), float(y)] for x, y in prompt.points]]]
-        inputs["input_labels"] = [[[int(label) for label in prompt.labels]]]
-    if prompt.box is not None:
-        left, top, width, height = map(float, prompt.box)
+    if points:
+        inputs["input_points"] = [[[[float(x), float(y)] for x, y in points]]]
+        inputs["input_labels"] = [[labels]]
+    if box is not None:
+        left, top, width, height = map(float, box)
         inputs["input_boxes"] = [[[left, top, left + width, top + height]]]
     return inputs
