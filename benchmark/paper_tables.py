@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from aotlab.configs.files import ROOT, resolve_path
+from aotlab.configs.files import BUNDLED, ROOT, resolve_path
 from aotlab.configs.load import build_config, parse_yaml
 from aotlab.configs.settings import Settings, Text, changed
 from aotlab.evaluation.benchmarks import find_benchmark
@@ -51,7 +51,7 @@ class TableModel(Settings):
     """A checkpoint, or an ensemble of several."""
 
     checkpoints: list[Text]
-    """File names in pretrain_models/ or of stored published weights, or paths."""
+    """Names in `aotlab weights`, file names in pretrain_models/ or of published weights, or paths."""
     configs: list[Text] = Field(default_factory=list)
     """Preset of each checkpoint; empty for files that hold their settings."""
     options: list[Text] = Field(default_factory=list)
@@ -62,7 +62,12 @@ class TableModel(Settings):
     @property
     def files(self) -> list[Path]:
         """Paths of the checkpoints."""
-        return [resolve_path(name) if "/" in name else find_published_file(name) for name in self.checkpoints]
+        published = {name: entry.file for name, entry in list_published_weights().items()}
+        is_path = {name: "/" in name or name == BUNDLED for name in self.checkpoints}
+        return [
+            resolve_path(name) if is_path[name] else find_published_file(published.get(name, name))
+            for name in self.checkpoints
+        ]
 
     @property
     def arguments(self) -> list[str]:

@@ -33,6 +33,7 @@ PLAIN_SCALARS = {
     "float": r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?",
 }
 """YAML type of unquoted scalars by pattern; all others are text, including dates and 007."""
+BASE_PROBLEM = "replaces the preset under a recipe or a file of settings"
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -97,6 +98,8 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         key, separator, text = override.partition("=")
         if not separator or not all(key.split(".")):
             raise InputError("an override is written key=value, for example memory.every=2", subject=override)
+        if key == "base":
+            raise InputError(BASE_PROBLEM, subject=override, remedy=f"did you mean --config {text}?")
         settings = _replace(settings, key.split("."), _load_yaml(text, override), "")
     return settings
 
@@ -232,8 +235,8 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
         path = base_path
     require(
         preset is None,
-        f"it replaces the preset under a recipe or a file of settings, but {name_source(first_path)} names no preset",
+        f"{BASE_PROBLEM}, but {name_source(first_path)} names no preset",
         subject=f"base={preset}",
-        remedy=f"load {preset} instead",
+        remedy=f"did you mean --config {preset}?",
     )
     return files

@@ -130,7 +130,10 @@ def warm_start(model: VOSModel, path: Path) -> None:
     if not shared:
         raise InputError("no weight matches this model in name and shape", subject=f"train.warm_start={path}")
     model.load_state_dict(shared, strict=False)
-    log.info("%d of %d weights loaded from %s", len(shared), len(state), path.name)
+    level = logging.WARNING if 2 * len(shared) < len(state) else logging.INFO
+    parts = Counter(key.partition(".")[0] for key in shared)
+    listed = ", ".join(f"{part} {count}" for part, count in sorted(parts.items()))
+    log.log(level, "%d of %d weights loaded from %s: %s", len(shared), len(state), path.name, listed)
 
 
 def prepare_model(model: VOSModel, settings: TrainConfig) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from aotlab.dataloaders.training.mixture import describe_mixture
 from aotlab.engine.training.listener import StepResult
 from aotlab.engine.training.logs import ScalarLog
 from aotlab.engine.training.state import TrainState
@@ -28,7 +29,10 @@ class Printer(ScalarLog):
     """Progress bar of the phase."""
 
     def began(self, state: TrainState) -> None:
-        """Show the bar, begin to measure the time, and print that the phase is resumed."""
+        """Show the bar, begin to measure the time, and print the data of the phase, or that it is resumed."""
+        if state.resumed_from is None:
+            for line in describe_mixture(state.mixture):
+                print_line(f"{state.phase.name}: {line}")
         if state.resumed_from is not None:
             print_line(f"{state.phase.name}: resumed after step {state.step} from {state.resumed_from}")
         self.on_terminal = sys.stderr.isatty()

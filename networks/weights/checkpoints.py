@@ -228,9 +228,12 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
         require_finite(state, path)
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
     except RuntimeError as error:
-        fits = " or ".join(guess_presets(state)) or "no preset"
+        presets = guess_presets(state)
+        fits = f"its keys fit {' or '.join(presets) or 'no preset'}"
+        if name in presets:
+            fits = "if it is damaged, download or train it again; else give the settings that it was trained with"
         problem = f"does not fit {name} ({_describe_misfit(model.state_dict(), state)})"
-        raise InputError(problem, subject=path, remedy=f"its keys fit {fits}{remedy}") from error
+        raise InputError(problem, subject=path, remedy=f"{fits}{remedy}") from error
 
 
 def _describe_misfit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:

@@ -216,12 +216,17 @@ def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[s
 def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load ImageNet weights in torchvision's or Swin's key names into an encoder.
 
-    Entries that the encoder does not have (a classifier, stages that are not built) are skipped; a missing one raises
-    RuntimeError.
+    Entries that the encoder does not have (a classifier, stages that are not built) are skipped. A missing one raises
+    RuntimeError, as do further blocks in the stages of a ResNet, which are those of a deeper one.
     """
     keys = {to_published_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
     weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
     known_weights = {keys[key]: tensor for key, tensor in weights.items() if key in keys}
+    blocks = {block[0] for key in keys if (block := re.match(r"layer\d\.\d+", key))}
+    stages = {block.partition(".")[0] for block in blocks}
+    found = {block[0] for key in weights if (block := re.match(r"layer\d\.\d+", key))}
+    if deeper := sorted(block for block in found - blocks if block.partition(".")[0] in stages):
+        raise RuntimeError(f"weights of a deeper encoder, which has {deeper[0]}")
     # Swin's output norms are not part of a classifier; they keep their initial values
     norms = {key: tensor for key, tensor in encoder.state_dict().items() if key.startswith("norms.")}
     encoder.load_state_dict(norms | known_weights)

@@ -14,6 +14,7 @@ from aotlab.configs.methods import METHODS, AOTStage, DeAOTStage
 from aotlab.configs.schema import Config
 from aotlab.configs.settings import Settings
 from aotlab.configs.training import SourceConfig
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.utils.errors import InputError
 from tests.marks import METHOD_PRESETS, one_of_each_method
 from tests.mutations import BOMB, raises_one_sentence
@@ -113,9 +114,15 @@ def test_last_base_override_is_used():
 def test_base_override_without_preset_rejected(tmp_path):
     mine = write(tmp_path / "mine.yaml", "name: mine")
     for config, name in ((mine, mine), ("aotl", "aotl")):
-        problem = f"it replaces the preset under a recipe or a file of settings, but {name} names no preset"
-        with pytest.raises(InputError, match=f"^base=aots: {problem}; load aots instead$"):
+        problem = f"replaces the preset under a recipe or a file of settings, but {name} names no preset"
+        with pytest.raises(InputError, match=rf"^base=aots: {problem}; did you mean --config aots\?$"):
             load_config(config, ["base=aots"])
+
+
+def test_base_override_of_a_checkpoint_rejected():
+    message = r"base=aots: replaces the preset under a recipe or .*; did you mean --config aots\?$"
+    with pytest.raises(InputError, match=message):
+        TrackerOptions("bundled", overrides=["base=aots"]).read_settings()
 
 
 def test_default_list_items_can_be_overridden(tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from timm import create_model
+from torchvision.models import resnet50, resnet101
 
 from aotlab.networks.encoders import SwinBase, build_encoder
 from aotlab.networks.swin import _shift_mask, build_block
@@ -67,3 +68,10 @@ def test_encoder_without_timm_names_its_extra(name, monkeypatch):
     monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda module: None)
     with pytest.raises(InputError, match=r"^timm must be installed for this; pip install 'aotlab\[encoders\]'$"):
         build_encoder(name)
+
+
+def test_weights_of_a_deeper_resnet_rejected():
+    shallow, deep = resnet50(weights=None), resnet101(weights=None)
+    load_encoder_weights(build_encoder("resnet50"), shallow.state_dict())
+    with pytest.raises(RuntimeError, match=r"weights of a deeper encoder, which has layer3\.10"):
+        load_encoder_weights(build_encoder("resnet50"), deep.state_dict())

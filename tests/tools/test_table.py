@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from aotlab.benchmark.paper_tables import list_missing, load_table, name_results, replace_root, select_weights
-from aotlab.configs.files import ROOT
+from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.archives import Archive, download_dataset
 from aotlab.engine.training.build import resolve_training
@@ -215,6 +215,12 @@ def test_printed_commands_are_quoted(small, fake_commands, tmp_path, capsys):
     tool.main([str(small), "--output", str(tmp_path / "my tables")])
     commands = [line for line in capsys.readouterr().err.splitlines() if line.startswith("$ ")]
     assert [shlex.split(line)[4:] for line in commands] == fake_commands[: len(commands)]
+
+
+def test_checkpoints_may_have_names_of_weights(small, monkeypatch, tmp_path):
+    monkeypatch.setattr("aotlab.benchmark.paper_tables.find_published_file", lambda file: tmp_path / file)
+    small.write_text(small.read_text().replace("[a.safetensors]", "[bundled, aott]"))
+    assert load_table(small).models["A"].files == [BUNDLED_CHECKPOINT, tmp_path / "AOTT_PRE_YTB_DAV.pth"]
 
 
 def test_missing_file_without_a_source_is_listed(small):

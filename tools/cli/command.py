@@ -58,6 +58,11 @@ SIGNAL_EXIT_BASE = 128
 """A command that signal n has ended exits with this plus n, as in shells."""
 EXIT_CODES = {"0": "done", "1": "not all done, or a check failed", "2": "bad input", "128 + n": "stopped by signal n"}
 """Meaning of the exit codes of every command."""
+AOT_BENCHMARK_OPTIONS = (
+    "model", "ckpt_path", "gpus", "gpu_num", "gpu_id", "stage", "exp_name", "amp", "ema", "ms", "pretrained_path",
+    "lt_gap", "st_skip", "max_long_edge",
+)  # fmt: skip
+"""Options of the published code, whose replacements `docs/migrate.md` names."""
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -199,6 +204,8 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
 def describe_failure(error: BaseException, prog_name: str) -> tuple[str, int] | None:
     """Return the message and exit code of an error that ends a command; None: a bug."""
     match error:
+        case click.NoSuchOption(option_name=name) if name.replace("-", "_").strip("_") in AOT_BENCHMARK_OPTIONS:
+            return f"error: {name}: an option of aot-benchmark; docs/migrate.md names what replaces it", 2
         case click.UsageError():
             message = " ".join(error.format_message().split()).rstrip(".")  # lists of choices have lines
             message = re.sub("^Invalid value for '(.*?)':", r"\1:", message)  # as in errors of this project

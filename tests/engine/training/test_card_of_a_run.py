@@ -78,7 +78,14 @@ def test_warm_start_loads_matching_weights(tmp_path, caplog):
         state["blocks.0.short_attention.relative_key.weight"].shape
         != other["blocks.0.short_attention.relative_key.weight"].shape
     )
-    assert "weights loaded from other.safetensors" in caplog.text
+    assert "292 of 325 weights loaded from other.safetensors: blocks 4, conv_in 4, decoder 20, enc" in caplog.text
+
+
+def test_warm_start_with_few_weights_is_a_warning(tmp_path, caplog):
+    save_file({"projector.bias": torch.zeros(256)}, tmp_path / "other.safetensors")
+    build_training_model(load_config("aott", [f"train.warm_start={tmp_path / 'other.safetensors'}"]))
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()[:5]) == ("WARNING", "1 of ")
 
 
 def test_warm_start_takes_published_names(tmp_path):

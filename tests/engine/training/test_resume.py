@@ -59,7 +59,9 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, whole_run, st
 def test_log_of_a_resumed_run_names_step_and_file(recipe, capsys):
     config = recipe("run", phase(steps=1))
     run_recipe(config)
-    assert "resumed" not in capsys.readouterr().err
+    output = capsys.readouterr().err
+    assert "resumed" not in output
+    assert "video: drawn (video): 2 videos with 6 labeled frames" in output
     (state,) = list_states(config)
     run_recipe(recipe("run", phase(steps=2)))
     assert f"video: resumed after step 1 from {state}\n" in capsys.readouterr().err

@@ -109,6 +109,8 @@ def test_error_of_track_names_the_remedy(run_expecting_error, tmp_path, monkeypa
 
 @pytest.mark.parametrize(("line", "message"), [
     (["--scale-s", "1"], "No such option '--scale-s'. Did you mean '--scales'?"),
+    (["--ckpt_path", "a.pth"], "--ckpt_path: an option of aot-benchmark; docs/migrate.md names what replaces it"),
+    (["--gpu-num=2"], "--gpu-num: an option of aot-benchmark; docs/migrate.md names what replaces it"),
     (["--zzz=1"], "No such option '--zzz'; see aotlab example --help"),
     (["--scales", ","], "--scales: expected values separated by commas; see aotlab example"),
     (["--scales", "big"], "--scales: must be above 0, got big; see aotlab example --help"),
