@@ -59,10 +59,14 @@ def test_version_has_a_section_of_changes():
 
 @needs_posix
 def test_version_is_set_in_all_packages(tmp_path):
+    packages = ("studio", "compositing", "trackers", "runtime", "integrations/napari")
+    modules = ("src/aotlab/__init__.py", "runtime/src/aotlab_runtime/__init__.py")
     names = (
-        *(f"{package}/pyproject.toml" for package in ("studio", "compositing", "trackers", "runtime", "integrations/napari")),
-        *("src/aotlab/__init__.py", "runtime/src/aotlab_runtime/__init__.py", "demo/tracker/package.json", "CITATION.cff"),
-    )  # fmt: skip
+        *(f"{package}/pyproject.toml" for package in packages),
+        *modules,
+        "demo/tracker/package.json",
+        "CITATION.cff",
+    )
     for name in (*names, "scripts/version.sh"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
