@@ -31,7 +31,7 @@ def describe_weights(name: str) -> str:
         parameters = sum(weight.numel() for weight in network.parameters()) / 1e6
         text = f"prompt network: encoder {network.config.encoder}, {parameters:.2f} M parameters"
     else:
-        text = describe_model(read_settings(path, config=name if path is None or file else None))
+        text = "\n".join(describe_model(read_settings(path, config=name if path is None or file else None)))
     return f"{text}\n\n{describe_card(card)}" if card else f"{text}\n"
 
 
