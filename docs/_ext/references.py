@@ -206,10 +206,10 @@ def actions() -> str:
 
     rows = ["| action | fields (optional ones in brackets) | purpose |", "|---|---|---|"]
     for name, action in ACTIONS.items():
-        fields = structs.fields(action.message_type)
+        fields = structs.fields(action)
         required, optional = ([f"`{each.name}`" for each in fields if each.required is flag] for flag in (True, False))
         texts = [*required, *([f"[{', '.join(optional)}]"] if optional else [])]
-        caption = re.split("[;.]", (inspect.getdoc(action.run) or "").partition("\n")[0])[0].replace("``", "`")
+        caption = re.split("[;.]", (inspect.getdoc(action) or "").partition("\n")[0])[0].replace("``", "`")
         rows.append(f"| `{name}` | {', '.join(texts) or '–'} | {caption} |")
     return "\n".join(rows)
 

@@ -26,6 +26,7 @@ from aotlab.tools.cli.options import print_settings, settings, tracker_options
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document import editing
 from aotlab_studio.server.app import Server, bind_socket, build_app
+from aotlab_studio.session.actions import Track
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
@@ -156,7 +157,7 @@ def measure_tracking(session: Session) -> list[float]:
     for _ in range(ROUNDS):
         alone = _time_tracker(session, tracker, last)
         start = time.perf_counter()
-        session.track(0, last=last)
+        Track(0, last=last).run(session)
         job = session.runner.job
         assert job is not None
         job.ended.wait()
@@ -169,8 +170,9 @@ def add_first_mask(session: Session) -> None:
     """Paint an object in the middle of the first frame, unless it has masks."""
     if not session.document.snapshot.labels(0).any():
         height, width = session.document.frames.size
-        number = editing.add_object(session.document).object_id
-        editing.paint(session.document, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
+        number = editing.AddObject().run(session.document).object_id
+        stroke = editing.Paint(0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
+        stroke.run(session.document)
 
 
 def _time_tracker(session: Session, tracker: VideoTracker, last: int) -> float:

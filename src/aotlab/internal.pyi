@@ -1,3 +1,4 @@
+from .configs.load import load_config as load_config
 from .media.coco import (
     OBJECT_KEYS as OBJECT_KEYS,
     read_object_key as read_object_key,

@@ -46,7 +46,7 @@ def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
     """Return the fields of a class; those a page may omit are optional."""
     hints = get_type_hints(kind, include_extras=True)
     required = set(hints)
-    if kind in [action.message_type for action in ACTIONS.values()]:
+    if kind in ACTIONS.values():
         required = {each.name for each in msgspec.structs.fields(kind) if each.required}
     tag = [f"event: '{kind.__struct_config__.tag}'"] if issubclass(kind, Event) else []
     return tag + [f"{name}{'?' * (name not in required)}: {type_name(hint, classes)}" for name, hint in hints.items()]
@@ -87,8 +87,8 @@ def format_declarations() -> str:
     }
     actions = []
     for name, action in ACTIONS.items():
-        message = "; ".join(list_fields(action.message_type, classes))
-        result = type_name(action.result_type, classes)
+        message = "; ".join(list_fields(action, classes))
+        result = type_name(get_type_hints(action.run)["return"], classes)
         actions.append(f"  {name}: {{\n    message: {{ {message} }};\n    result: {result};\n  }};")
     event = " | ".join(type_name(kind, classes) for kind in Event.__subclasses__())
     done: dict[str, str] = {}

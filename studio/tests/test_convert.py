@@ -174,8 +174,8 @@ def test_project_folder_is_converted(tmp_path):
     with closing(open_session(folder)) as session:
         draw(session, 0, 1, 2)
         run_job(session, 0, last=6)
-        editing.change_object(session.document, 2, name="box", class_name="car")
-        editing.mark_absent(session.document, 5, 2)
+        editing.ChangeObject(2, name="box", class_name="car").run(session.document)
+        editing.MarkAbsent(5, 2).run(session.document)
         shown = {index: session.document.snapshot.labels(index) for index in range(7)}
     line = [str(tmp_path / "clip.aotlab"), str(tmp_path / "out.json"), "--to", "coco", "--video", str(folder)]
     assert main(line) == 0
@@ -271,7 +271,7 @@ def test_videos_with_masks_of_a_folder_are_merged(tmp_path, capsys):
         Image.new("RGB", (WIDTH, HEIGHT), (ord(name), 0, 0)).save(video / "00011.png")  # no copies
         with closing(open_session(video)) as session:
             draw(session, 2, 1, 2)
-            editing.change_object(session.document, 2, class_name="dish")
+            editing.ChangeObject(2, class_name="dish").run(session.document)
     draw_folder(videos / "c")
     assert merge(videos, out, "--split", "0.5") == 0
     assert "1 video in train, 1 in val, 2 classes; no masks, and left out: c" in capsys.readouterr().out
@@ -424,7 +424,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
 
     session = open_session(results / "a")
     draw(session, 3, 1)
-    editing.mark_absent(session.document, 3, 2)
+    editing.MarkAbsent(3, 2).run(session.document)
     assert f"error: a: its corrected masks are not exported; run aotlab export-clips {results}; left out" in remerge(1)
     session.close()
     assert export_clips([str(results)]) == 0
@@ -443,7 +443,7 @@ def export_until_killed(results, function):
 def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
     results = write_results(tmp_path, ["a", "b"])
     with closing(open_session(results / "a")) as session:
-        editing.change_object(session.document, 1, class_name="cat")
+        editing.ChangeObject(1, class_name="cat").run(session.document)
         session.document.set_done(True)
     assert not survives_in_subprocess(export_until_killed, results, function)
     assert merge(results, tmp_path / "set") == 1
@@ -453,7 +453,7 @@ def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, functio
 def test_failed_export_keeps_the_record_of_tracking(tmp_path):
     results = write_results(tmp_path, ["a"])
     session, before = open_session(results / "a"), read_results(results / "a")
-    editing.change_object(session.document, 1, class_name="cat")
+    editing.ChangeObject(1, class_name="cat").run(session.document)
     session.document.set_done(True)
     session.close()
     (results / "a" / "masks" / "own.txt").touch()
@@ -517,13 +517,13 @@ def test_objects_begin_on_their_first_visible_frame(tmp_path):
     with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
         draw(session, 0, 1)
         draw(session, 2, 2)
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
         for frame, object_id in ((0, 2), (1, 3), (5, 2)):
-            editing.mark_absent(session.document, frame, object_id)
+            editing.MarkAbsent(frame, object_id).run(session.document)
         session.document.set_done(True)
     with closing(open_session(draw_folder(tmp_path / "videos" / "without_objects"))) as session:
-        editing.add_object(session.document)
-        editing.mark_absent(session.document, 0, 1)
+        editing.AddObject().run(session.document)
+        editing.MarkAbsent(0, 1).run(session.document)
         session.document.set_done(True)
     assert merge(tmp_path / "videos", tmp_path / "set", to="masks") == 0
     (video,) = read_youtube_vos(tmp_path / "set", "train")

@@ -26,7 +26,7 @@ from aotlab_studio.batch.clips import describe_document
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Describe, Export, run_action
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, draw_folder, square, truth, write_video
@@ -46,7 +46,7 @@ def batch(tmp_path):
         draw(session, 0, 1)
         run_action(session, {"do": "track", "frame": 0})
         wait_for(session.runner.job)
-        session.export(["masks", "coco", "review"])
+        Export(["masks", "coco", "review"]).run(session)
         folder, exported = tmp_path / "batch" / name, session.archive.parent
         masks = {index: read_mask(exported / "masks" / f"{index:05d}.png") for index in range(LENGTH)}
         store_results(folder, tmp_path / "clips" / name, masks)
@@ -95,7 +95,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
 def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
         with closing(open_clip(batch / name)) as session:
-            editing.change_object(session.document, 1, class_name=class_name)
+            editing.ChangeObject(1, class_name=class_name).run(session.document)
             session.document.set_done(True)
         assert main([str(batch)]) == 0
     for name in ("a", "b"):
@@ -138,7 +138,7 @@ def test_corrected_class_reaches_the_record(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", classes=ObjectClasses({1: "cat", 2: "dog"}))
     with closing(open_clip(folder / "a")) as session:
-        editing.change_object(session.document, 1, class_name="kitten")
+        editing.ChangeObject(1, class_name="kitten").run(session.document)
         session.document.set_done(True)
     assert main([str(folder)]) == 0
     assert Results.read(folder / "a").classes.class_names == {1: "kitten", 2: "dog"}
@@ -166,11 +166,11 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     document = session.document
     for index in (0, 6):
         with pytest.raises(InputError, match=f"frame {index}: outside the tracked part of the video, frames 2 to 5"):
-            editing.paint(document, index, 1, [(10, 10)], radius=3)
-    editing.paint(document, 5, 1, [(10, 10)], radius=3)
-    editing.set_range(document)
-    assert session.describe().range == (2, 5)
-    editing.clear_tracking(document, 4)
+            editing.Paint(index, 1, [(10, 10)], radius=3).run(document)
+    editing.Paint(5, 1, [(10, 10)], radius=3).run(document)
+    editing.SetRange().run(document)
+    assert Describe().run(session).range == (2, 5)
+    editing.ClearTracking(4).run(document)
     assert session.document.undo().frame == 4
     assert not describe_document("a", document).trackable
     session.document.set_done(True)
@@ -183,7 +183,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
 def correct(batch):
     """Draw on frame 4 of clip a, and set its status."""
     with closing(open_clip(batch / "a")) as session:
-        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+        editing.FillPolygon(4, 1, square(40, 25, 8)).run(session.document)
         session.document.set_done(True)
 
 
@@ -216,7 +216,7 @@ def test_exported_masks_of_videos_are_read(tmp_path, outputs):
     video = draw_folder(tmp_path / "videos" / "a")
     with closing(open_session(video)) as session:
         draw(session, 0, 1, 2)
-        editing.change_object(session.document, 2, class_name="fish")
+        editing.ChangeObject(2, class_name="fish").run(session.document)
         session.document.set_done(True)
     assert main([str(video.parent), "--write", outputs]) == 0
     found = sdk.read_annotations(video.with_name("a.masks"), sdk.VideoInfo.from_source(open_frames(video)))
@@ -274,7 +274,7 @@ def test_next_export_finishes_one_that_cannot_move_a_file(batch, capsys, monkeyp
 def test_clip_in_use_is_reported_and_others_exported(batch, capsys):
     sessions = [open_clip(batch / name) for name in ("a", "b")]
     for session in sessions:
-        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+        editing.FillPolygon(4, 1, square(40, 25, 8)).run(session.document)
         session.document.set_done(True)
     sessions[0].close()
     assert main([str(batch)]) == 1
@@ -298,7 +298,7 @@ def test_clips_without_edits_stay_as_tracked(batch, capsys):
 
 def test_video_whose_masks_were_removed_is_left_out(tmp_path, capsys):
     with closing(open_session(draw_folder(tmp_path / "videos" / "a"))) as session:
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
     assert main([str(tmp_path / "videos"), "--write", "masks"]) == 0
     assert "left out: a (no masks)" in capsys.readouterr().out
 
@@ -314,7 +314,7 @@ def test_class_given_during_the_export_leaves_the_clip_out(batch, monkeypatch):
 
     def change_meanwhile(path, classes):
         with opened.use("a") as session:
-            editing.change_object(session.document, 1, class_name="late")
+            editing.ChangeObject(1, class_name="late").run(session.document)
         return merge(path, classes)
 
     monkeypatch.setattr(internal, "merge_class_ids", change_meanwhile)
@@ -395,8 +395,8 @@ def test_export_makes_complete_results(batch, capsys):
     (folder / "state.pt").touch()
     change_record(folder, entries=entries, soft=True, status="failed", error="stopped")
     with closing(open_clip(folder)) as session:
-        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
-        editing.change_object(session.document, 1, class_name="cat")
+        editing.FillPolygon(4, 1, square(40, 25, 8)).run(session.document)
+        editing.ChangeObject(1, class_name="cat").run(session.document)
         session.document.set_done(True)
     assert main([str(batch), "--write", "mots"]) == 0
     assert "left out: a (tracking" in capsys.readouterr().out
@@ -437,7 +437,7 @@ def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
         assert render([str(comp), "--write", "coco"]) == 0
     assert caplog.messages == []
     with closing(open_clip(comp)) as session:
-        editing.fill_polygon(session.document, 4, 1, square(40, 25, 8))
+        editing.FillPolygon(4, 1, square(40, 25, 8)).run(session.document)
         assert render([str(comp), "--write", "coco"]) == 0
     assert caplog.messages == [f"{comp}: its masks lack later edits; export them first"]
     caplog.clear()
@@ -493,7 +493,7 @@ def test_killed_export_is_finished_and_keeps_its_status(batch, number):
     assert Document.read(batch / "a.aotlab").status == "done"
     with closing(open_clip(batch / "a")) as session:
         assert session.document.status == "done"
-        assert session.describe().problems == []
+        assert Describe().run(session).problems == []
     assert main([str(batch)]) == 0
     results = Results.read(batch / "a")
     assert (results.corrected, results.list_missing()) == (True, [])
@@ -503,7 +503,7 @@ def test_killed_export_is_finished_and_keeps_its_status(batch, number):
 
 def test_status_survives_an_export_of_fewer_frames(batch):
     with closing(open_clip(batch / "a")) as session:
-        editing.clear_tracking(session.document, 9)
+        editing.ClearTracking(9).run(session.document)
         session.document.set_done(True)
     for _ in range(2):
         assert main([str(batch)]) == 0

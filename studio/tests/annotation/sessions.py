@@ -9,6 +9,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.document.outdated import find_pending_frames, list_corrections
+from aotlab_studio.session.actions import Track
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
@@ -31,8 +32,8 @@ def open_session(path, tracker=None, **options):
 
 
 def start_job(session, *args, **options):
-    """Start a job and return it; arguments are those of `Session.track`."""
-    session.track(*args, **options)
+    """Start a job and return it; arguments are those of `Track`."""
+    Track(*args, **options).run(session)
     return session.runner.job
 
 
@@ -44,7 +45,7 @@ def start_held_job(session, count, frame=0, *, done=1):
 
 
 def run_job(session, *args, **options):
-    """Start a job, wait for its end, and return it; arguments are those of `Session.track`."""
+    """Start a job, wait for its end, and return it; arguments are those of `Track`."""
     return wait_for(start_job(session, *args, **options))
 
 
@@ -104,7 +105,7 @@ def set_mask(document, index, object_id, mask):
 def draw(session, index, *object_ids):
     """Draw the true masks of some objects on a frame; add missing objects."""
     while max(object_ids) not in session.document.snapshot.objects:
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
     for object_id in object_ids:
         set_mask(session.document, index, object_id, truth(index) == object_id)
 

@@ -21,6 +21,7 @@ from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.document.folder import digest_output, read_results
 from aotlab_studio.server.guard import TOKEN_FILE
+from aotlab_studio.session.actions import Describe
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
@@ -67,7 +68,7 @@ def test_classes_of_a_file_are_offered(video, tmp_path, never_served, monkeypatc
 
     def build(name, open_video, *values):
         with closing(open_video(name)) as session:
-            offered.extend(rule.name for rule in session.describe().schema)
+            offered.extend(rule.name for rule in Describe().run(session).schema)
         return build_app(name, open_video, *values)
 
     monkeypatch.setattr(cli, "_build_app", build)
@@ -130,11 +131,12 @@ def test_chosen_model_is_loaded_and_kept():
     assert first.config.memory.policy == "first_frame"
 
 
-def test_page_is_served_before_pytorch_is_loaded(video):
+@pytest.mark.parametrize("options", ["", "overrides=('input.scale=0.5',), device='cpu'"])
+def test_page_is_served_before_pytorch_is_loaded(video, options):
     code = (
         "import sys; from aotlab import TrackerOptions; from aotlab_studio import annotate; "
         "from aotlab_studio.server import app as server; from aotlab_studio.tracking.models import TrackerLoader; "
-        f"session = annotate.open_session({str(video)!r}, TrackerLoader(TrackerOptions())); "
+        f"session = annotate.open_session({str(video)!r}, TrackerLoader(TrackerOptions({options}))); "
         "app = server.build_app(lambda _: session); "
         "server.Server(app, server.bind_socket('127.0.0.1', 0)); print('torch' in sys.modules)"
     )

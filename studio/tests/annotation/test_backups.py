@@ -22,7 +22,7 @@ from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_pn
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Export, Track, run_action
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.results import write_results
@@ -69,7 +69,7 @@ def video(tmp_path):
 def project(video, tmp_path):
     """A project of the video with an object that is drawn on frame 0."""
     with closing(open_document(video)) as document:
-        editing.add_object(document)
+        editing.AddObject().run(document)
         mask = np.zeros(SIZE, bool)
         mask[4:10, 4:10] = True
         set_mask(document, 0, 1, mask)
@@ -261,8 +261,8 @@ def test_version_restored_in_a_backup_shows_new_results(folder, session, short_p
     session = reopen(folder)
     assert finish_corrections(session)
     before = session.document.snapshot.masks_digest
-    editing.mark_absent(session.document, 4, 1)
-    session.document.restore_version(1)
+    editing.MarkAbsent(4, 1).run(session.document)
+    editing.RestoreVersion(1).run(session.document)
     assert session.document.snapshot.masks_digest == before
     assert list_outdated(session.document.snapshot) == []
 
@@ -332,7 +332,7 @@ def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
             draw_noise(3)
             acknowledged = describe(document)
     with limit_file_size(0):
-        for act in (lambda: draw_noise(3), session.document.undo, lambda: session.track(0)):
+        for act in (lambda: draw_noise(3), session.document.undo, lambda: Track(0).run(session)):
             with write_error:
                 act()
     assert describe(document) == acknowledged
@@ -369,13 +369,13 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
     sentence = r"frame 4: a drawn mask is damaged; reset the frame, then draw it again"
     for use in (
         lambda: document.snapshot.labels(4),
-        lambda: again.export(["masks"]),
-        lambda: again.track(0),
+        lambda: Export(["masks"]).run(again),
+        lambda: Track(0).run(again),
         lambda: draw(again, 4, 2),
     ):
         with pytest.raises(InputError, match=f"^{sentence}$"):
             use()
-    editing.reset_frame(document, 4)
+    editing.ResetFrame(4).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(4), truth(4))  # the tracked one shows
     draw(again, 4, 1)
     assert document.database.read_content("masks", digest) == kept
@@ -395,7 +395,7 @@ def test_damaged_result_is_reported_and_can_be_tracked_again(folder, session, re
     job = run_job(session, 0)
     assert re.search(sentence, job.problem)
     session.document.undo()
-    editing.clear_tracking(session.document, 5, 5)
+    editing.ClearTracking(5, 5).run(session.document)
     run_job(session, 0)
     np.testing.assert_array_equal(session.document.snapshot.labels(5), truth(5) * (truth(5) == 1))
     assert list_outdated(session.document.snapshot) == []
@@ -426,7 +426,7 @@ def test_links_in_a_project_rejected(video, project, tmp_path, name):
 def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
     session = reopen(results)
-    editing.change_object(session.document, 1, name="cat")
+    editing.ChangeObject(1, name="cat").run(session.document)
     session.document.save_version("first")
     session.document.set_done(True)
     before, project = list_labels(session.document), session.document.folder
@@ -436,7 +436,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     np.testing.assert_array_equal(before, list_labels(again.document))
     assert list_outdated(again.document.snapshot) == []
     assert again.document.status == "done"
-    again.document.restore_version(1)
+    editing.RestoreVersion(1).run(again.document)
     np.testing.assert_array_equal(before, list_labels(again.document))
     again.close()
     restore_backup(project)

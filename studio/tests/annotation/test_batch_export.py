@@ -30,7 +30,7 @@ def test_exported_clips_share_their_classes(results, batch):
     for name, classes in (("a", {"class a": 0, "late": None}), ("b", {"class a": 3, "late": 5})):
         with batch.use(name) as session:
             for object_id, class_name in ((1, f"class {name}"), (2, "late")):
-                editing.change_object(session.document, object_id, class_name=class_name)
+                editing.ChangeObject(object_id, class_name=class_name).run(session.document)
             session.document.edit("load masks", Changes(classes=classes))
         mark_done(batch, name)
     assert batch.export_all(["coco"]).names == ["a", "b"]

@@ -8,6 +8,7 @@ import pytest
 from aotlab import write_mask
 from aotlab.sdk import Annotations, ObjectClasses, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
 from aotlab_studio.document import editing
+from aotlab_studio.session.actions import Export
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import change_record, write_results
 from studio.tests.annotation.sessions import list_labels
@@ -48,8 +49,8 @@ def corrected_clip(request, tmp_path, make_batch):
     with batch.use("a"):
         pass  # what the input states is stored
     with batch.use("a") as session:
-        editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
-        session.export(["cvat", "coco"], force=True)
+        editing.Paint(4, 7, [(30, 30), (38, 30)], radius=3).run(session.document)
+        Export(["cvat", "coco"], force=True).run(session)
         labels = list_labels(session.document)
     assert not (labels[4] == number(4)).all()
     return session.archive.parent, labels

@@ -21,6 +21,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail, scale_frame
+from aotlab_studio.session.actions import ListFramesToCheck
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.utils.files import STAGED, read_json
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, image, truth
@@ -239,7 +240,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     review = read_json(clip / REVIEW_FILE, VideoReview)
     listed = [(check.frame, check.object_id) for check in review.check]
     with closing(open_clip(clip)) as session:
-        shown = [(entry.frame, each) for entry in session.list_frames_to_check() for each in entry.object_ids]
+        shown = [(entry.frame, each) for entry in ListFramesToCheck().run(session) for each in entry.object_ids]
     assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is drawn, its neighbor differs from it
 
 
@@ -274,7 +275,7 @@ def test_interrupted_tracking_is_listed(folder, make_batch):
 
 def test_foreign_or_damaged_record_keeps_the_status(results, batch):
     with batch.use("a") as session:
-        editing.change_object(session.document, 1, name="bear")
+        editing.ChangeObject(1, name="bear").run(session.document)
     mark_done(batch, "a")
     change_record(results / "a", inputs={"video": {"name": "another", "sha256": "0"}})
     assert Document.read(results / "a.aotlab").status == "done"

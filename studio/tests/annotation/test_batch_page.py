@@ -117,7 +117,7 @@ def test_videos_drawn_in_the_page_are_tracked_from_the_list(context, tmp_path, m
 def test_list_counts_clips_left_to_track(clock_context, served_list, batch, monkeypatch):
     with batch.use("a") as session:
         draw(session, 0, 1)
-        editing.clear_tracking(session.document, 4)
+        editing.ClearTracking(4).run(session.document)
     held = threading.Event()
     monkeypatch.setattr(batch, "_track", lambda *_: held.wait() and "")
     tab = open_list(clock_context, served_list, fixed_clock=True)

@@ -12,6 +12,7 @@ from aotlab.configs.files import ROOT
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import open_clips
 from aotlab_studio.document.outdated import list_outdated
+from aotlab_studio.session.actions import SetModel
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.results import open_clip
 from studio.tests.annotation.sessions import draw
@@ -109,7 +110,7 @@ def test_model_choice_reaches_the_pages_of_all_clips(results, tmp_path, make_bat
     for name in ("a", "b"):
         with batch.use(name, is_page=True) as session:
             session.document.listeners[partial(told.__setitem__, name)] = None
-    session.set_model("other")
+    SetModel("other").run(session)
     batch.open_clips.close_if_unused("a")
-    session.set_model(next(iter(loader.models)))
+    SetModel(next(iter(loader.models))).run(session)
     assert {name: event.model for name, event in told.items()} == {"a": "other", "b": next(iter(loader.models))}

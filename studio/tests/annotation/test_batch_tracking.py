@@ -12,6 +12,7 @@ from aotlab_studio.batch.batch import TRACKING_FILE, Batch
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.session.actions import Describe
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import LENGTH, draw_folder, truth
 from studio.tests.annotation.results import (
@@ -78,10 +79,10 @@ def test_batch_tracks_the_range_of_a_clip(tmp_path, make_batch):
     batch = make_batch(folder)
     for name, frame in (("one", 3), ("two", 0), ("three", 3), ("four", 1)):
         with batch.use(name) as session:
-            editing.set_range(session.document, 1, 4)
+            editing.SetRange(1, 4).run(session.document)
             draw(session, frame, 1)
     with batch.use("four") as session:
-        editing.mark_absent(session.document, 3, 1)
+        editing.MarkAbsent(3, 1).run(session.document)
     mark_done(batch, "three")
     assert [clip.name for clip in batch.list_clips() if clip.trackable] == ["four", "one"]
     assert batch.track_all() == 2
@@ -119,7 +120,7 @@ def test_clip_done_while_it_waits_is_not_tracked(tmp_path, make_batch):
 
 
 def lock_object(session):
-    editing.change_object(session.document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(session.document)
 
 
 def break_start(session):
@@ -186,7 +187,7 @@ def test_masks_of_an_earlier_range_can_be_restored(results, batch):
         assert session.document.snapshot.editable_range == (2, 5)
     assert find_clip(batch, "a").frames == 4
     with batch.use("a") as session:
-        session.document.restore_version(1)
+        editing.RestoreVersion(1).run(session.document)
         np.testing.assert_array_equal(session.document.snapshot.labels(9), truth(9))
 
 
@@ -233,7 +234,7 @@ def test_edited_clip_keeps_its_masks_and_shows_a_warning(results, batch):
     assert problem.startswith("a: the video was tracked again")
     with batch.use("a") as session:
         assert session.document.snapshot.masks_digest == before
-        assert session.describe().problems == [session.document.tracked_again_warning] != [""]
+        assert Describe().run(session).problems == [session.document.tracked_again_warning] != [""]
     mark_done(batch, "a")
     clip = find_clip(batch, "a")
     assert clip.status == "done"

@@ -18,7 +18,7 @@ from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, PixelCount
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Describe, Export, Track, run_action
 from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, png, square, truth
@@ -136,16 +136,16 @@ def test_objects_that_lose_drawn_pixels_are_tracked_again(session, document, lon
     for frame in (0, 6):
         draw(session, frame, 1, 2)
     run_job(session, 0)
-    editing.paint(document, 6, 1, [(46, 30)], 3)
-    assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
+    editing.Paint(6, 1, [(46, 30)], 3).run(document)
+    assert Describe().run(session).outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
     propagate(session)
     assert list_outdated(document.snapshot) == []
-    editing.paint(document, 6, 1, [(46, 30)], 20)  # all of the other object, which is absent now
+    editing.Paint(6, 1, [(46, 30)], 20).run(document)  # all of the other object, which is absent now
     propagate(session)
-    assert session.describe().outdated == {2: [(7, 11)]}  # nothing to track these from
+    assert Describe().run(session).outdated == {2: [(7, 11)]}  # nothing to track these from
     document.undo()
     draw(session, 10, 2)
-    editing.paint(document, 6, 1, [(46, 30)], 20)
+    editing.Paint(6, 1, [(46, 30)], 20).run(document)
     propagate(session)
     assert list_outdated(document.snapshot) == []
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
@@ -155,9 +155,9 @@ def test_merged_drawings_keep_results_current(session, document, long_pause):
     draw_and_track(session, 1, 2)
     draw(session, 5, 1)
     propagate(session)
-    editing.reset_frame(document, 5)
+    editing.ResetFrame(5).run(document)
     propagate(session)
-    editing.merge_objects(document, 2, 1)
+    editing.MergeObjects(2, 1).run(document)
     assert not find_pending(document.snapshot)
     assert list_outdated(document.snapshot) == []
 
@@ -169,7 +169,7 @@ def test_object_merged_where_it_was_lost_is_tracked_again(session, document, sho
     session.runner.make_tracker = TruthTracker
     draw(session, 6, 2)
     propagate(session)
-    editing.merge_objects(document, object_id, into)
+    editing.MergeObjects(object_id, into).run(document)
     propagate(session)
     assert list_outdated(document.snapshot) == []
 
@@ -179,7 +179,7 @@ def test_reset_of_the_first_mask_tracks_the_frames_before_it(session, document, 
     run_job(session, 5, "both")
     draw(session, 8, 1)
     propagate(session)
-    editing.reset_frame(document, 5)
+    editing.ResetFrame(5).run(document)
     propagate(session)
     assert list_outdated(document.snapshot) == []
     assert list_visible_frames(session) == list(range(LENGTH))
@@ -190,7 +190,7 @@ def test_reset_between_two_requests_tracks_all_frames(session, document, short_p
     run_job(session, 0, last=4)
     draw(session, 5, 1)
     run_job(session, 5)
-    editing.reset_frame(document, 5)
+    editing.ResetFrame(5).run(document)
     propagate(session)
     assert list_outdated(document.snapshot) == []
     assert list_visible_frames(session) == list(range(LENGTH))
@@ -201,7 +201,7 @@ def test_correction_does_not_track_cleared_frames(session, short_pause):
     job, tracker = start_held_job(session, 5, done=4)
     job.stop(interrupt=True)
     wait_for(job)
-    editing.clear_tracking(session.document, 3, 7)
+    editing.ClearTracking(3, 7).run(session.document)
     tracker.release_frames()
     run_action(session, stroke(2, 50, 20))
     propagate(session)
@@ -212,8 +212,8 @@ def test_object_merged_with_tracked_pixels_is_tracked_again(session, document, l
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
     run_job(session, 0)
-    editing.merge_objects(document, 2, 1)
-    assert session.describe().outdated == {1: [(1, 4), (6, 11)]}
+    editing.MergeObjects(2, 1).run(document)
+    assert Describe().run(session).outdated == {1: [(1, 4), (6, 11)]}
     propagate(session)
     assert list_outdated(document.snapshot) == []
 
@@ -225,7 +225,7 @@ def test_loaded_masks_are_tracked_from(session, document, long_pause):
     labels = np.where(truth(6) == 2, 0, truth(6))
     labels[25:35, 42:46] = 1
     load_upload(document, 6, png(labels))
-    assert session.describe().outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
+    assert Describe().run(session).outdated == {1: [(1, 5), (7, 11)], 2: [(1, 5), (7, 11)]}
     propagate(session)
     assert list_outdated(document.snapshot) == []
 
@@ -313,7 +313,7 @@ def test_layer_is_pending_until_newer_ones_track_all_its_objects(session, docume
     outdated = find_outdated(document.snapshot)
     assert [np.flatnonzero(outdated[object_id]).tolist() for object_id in (1, 2)] == [[1, 3], [1, 2, 3]]
     assert list_outdated(document.snapshot, 2, 2) == [(2, 2)]
-    editing.delete_object(document, 2)
+    editing.DeleteObject(2).run(document)
     assert find_pending(document.snapshot) == {2: [1, 3]}
 
 
@@ -377,7 +377,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, session, lon
     run_action(session, stroke(8, 50, 20))
     run_action(session, stroke(3, 50, 20, object_id=2))
     assert len(find_pending(session.document.snapshot)) == 2
-    assert session.describe().outdated == {1: [(1, 7), (9, 11)], 2: [(1, 2), (4, 11)]}
+    assert Describe().run(session).outdated == {1: [(1, 7), (9, 11)], 2: [(1, 2), (4, 11)]}
     session.close()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0.02)
     tracker = TruthTracker()
@@ -526,7 +526,7 @@ def test_correction_of_a_locked_object_waits_for_the_unlock(session, document, m
         np.testing.assert_array_equal(document.snapshot.labels(index), before[index])
     assert list_outdated(document.snapshot) == [(1, 3), (5, LENGTH - 1)]
     with pytest.raises(UnfinishedError, match="unlock locked objects, and track again"):
-        session.export(["masks"])
+        Export(["masks"]).run(session)
     run_action(session, {"do": "change_object", "object_id": 1, "locked": False})
     propagate(session)
     assert list_outdated(document.snapshot) == []
@@ -599,7 +599,7 @@ def test_later_stroke_keeps_what_the_earlier_one_may_take(session, document, lon
     rows, columns = np.nonzero(document.snapshot.labels(5) == 2)
     found = []
     for frame, point in ((5, (float(columns[0]), float(rows[0]))), (5, (30, 5)), (8, (30, 5))):
-        editing.paint(document, frame, 1, [point], 2)
+        editing.Paint(frame, 1, [point], 2).run(document)
         found.append(max(document.snapshot.state.layers.items())[1].takes_from)
     assert found == [[2], [2], []]
 
@@ -632,9 +632,9 @@ def test_object_tracked_alone_takes_no_pixel(session, document, direction):
 
 def test_locked_object_is_not_tracked_on_its_own(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 2, locked=True)
+    editing.ChangeObject(2, locked=True).run(document)
     with pytest.raises(InputError, match="object 2 is locked; unlock one first"):
-        session.track(0, object_id=2)
+        Track(0, object_id=2).run(session)
 
 
 def test_correction_resumed_with_another_model_names_both(session, short_pause):

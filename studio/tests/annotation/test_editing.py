@@ -16,7 +16,7 @@ from aotlab_studio.document.masks import LayerFrame, encode_png
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.painting import draw_stroke, find_part, is_far_from, limit_to_prompt
 from aotlab_studio.document.scores import Score
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Preview, Segment, run_action
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, WIDTH, png, square, truth
@@ -26,8 +26,8 @@ from tests.processes import WAIT_SECONDS
 
 
 def test_stroke_is_a_round_brush_along_its_points(document):
-    editing.add_object(document)
-    editing.paint(document, 2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3)
+    editing.AddObject().run(document)
+    editing.Paint(2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3).run(document)
     labels = document.snapshot.labels(2)
     assert labels[20, 10:31].all()
     assert labels[18:23, 20].all()
@@ -63,37 +63,37 @@ def test_prompt_is_far_from_a_mask_beyond_its_limits(box, points, far):
 
 def test_object_marked_absent_where_unseen_is_drawn_empty(session, document):
     draw(session, 0, 1)
-    editing.mark_absent(document, 5, 1)
+    editing.MarkAbsent(5, 1).run(document)
     assert document.snapshot.drawn_masks(5).keys() == {1}
 
 
 def test_eraser_changes_only_the_chosen_object(session, document):
     draw(session, 0, 1, 2)
-    editing.paint(document, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
+    editing.Paint(0, 1, [(10, 10), (45, 30)], radius=50, erase=True).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(0), np.where(truth(0) == 2, 2, 0))
     assert set(document.snapshot.drawn_masks(0)) == {1, 2}
 
 
 def test_default_name_follows_the_class(document):
-    editing.add_object(document)
-    editing.change_object(document, 1, name="rabbit", class_name="rabbit")
-    editing.change_object(document, 1, class_name="hare")
+    editing.AddObject().run(document)
+    editing.ChangeObject(1, name="rabbit", class_name="rabbit").run(document)
+    editing.ChangeObject(1, class_name="hare").run(document)
     assert document.snapshot.objects[1].name == "hare"
-    editing.change_object(document, 1, name="Bob")
-    editing.change_object(document, 1, class_name="dog")
+    editing.ChangeObject(1, name="Bob").run(document)
+    editing.ChangeObject(1, class_name="dog").run(document)
     assert document.snapshot.objects[1].name == "Bob"
-    editing.change_object(document, 1, name="dog", class_name="cat")
+    editing.ChangeObject(1, name="dog", class_name="cat").run(document)
     assert document.snapshot.objects[1].name == "dog"
 
 
 def test_names_and_classes_are_stripped(document):
-    editing.add_object(document)
-    editing.change_object(document, 1, name=" a ", class_name=" big cat  ")
+    editing.AddObject().run(document)
+    editing.ChangeObject(1, name=" a ", class_name=" big cat  ").run(document)
     assert (document.snapshot.objects[1].name, document.snapshot.state.classes) == ("a", {"big cat": 1})
-    editing.change_object(document, 1, class_name="  ")
+    editing.ChangeObject(1, class_name="  ").run(document)
     assert document.snapshot.objects[1].class_name == ""
     with pytest.raises(InputError, match="expected 1 to 60 printable"):
-        editing.change_object(document, 1, name="  ")
+        editing.ChangeObject(1, name="  ").run(document)
 
 
 def test_stroke_without_an_effect_rejected(session, document):
@@ -112,26 +112,26 @@ def test_stroke_without_an_effect_rejected(session, document):
 
 def test_painting_takes_pixels_unless_locked(session, document):
     draw(session, 0, 1, 2)
-    editing.fill_polygon(document, 0, 1, square(40, 25, 5))
+    editing.FillPolygon(0, 1, square(40, 25, 5)).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(0)[25:30, 40:45], 1)
     document.undo()
-    editing.change_object(document, 2, locked=True)
-    editing.fill_polygon(document, 0, 1, square(38, 25, 5))
+    editing.ChangeObject(2, locked=True).run(document)
+    editing.FillPolygon(0, 1, square(38, 25, 5)).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(0)[25:30, 40:43], 2)
     np.testing.assert_array_equal(document.snapshot.labels(0)[25:30, 38:40], 1)
     with pytest.raises(InputError, match="locked"):
-        editing.paint(document, 0, 2, [(1, 1)], radius=2)
+        editing.Paint(0, 2, [(1, 1)], radius=2).run(document)
 
 
 def test_locked_object_survives_reset_delete_and_merge(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 2, locked=True)
-    editing.reset_frame(document, 0)
+    editing.ChangeObject(2, locked=True).run(document)
+    editing.ResetFrame(0).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(0), np.where(truth(0) == 2, 2, 0))
     for action in (
-        lambda: editing.delete_object(document, 2),
-        lambda: editing.merge_objects(document, 2, 1),
-        lambda: editing.merge_objects(document, 1, 2),
+        lambda: editing.DeleteObject(2).run(document),
+        lambda: editing.MergeObjects(2, 1).run(document),
+        lambda: editing.MergeObjects(1, 2).run(document),
     ):
         with pytest.raises(InputError, match="is locked"):
             action()
@@ -149,15 +149,15 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
         score = Score(1.0, 10 * width, 0.0, 0.0)
         document.add_tracked_masks(layer_id, LayerFrame(5, {object_id: score}), ids)
         document.finish_layer(layer_id)
-    editing.mark_absent(document, 5, 2)
-    editing.change_object(document, 1, locked=True)
+    editing.MarkAbsent(5, 2).run(document)
+    editing.ChangeObject(1, locked=True).run(document)
     before = document.snapshot.labels(5)
     assert (before == 1).sum() == 200
     with pytest.raises(InputError, match="would cover a locked object"):
-        editing.reset_frame(document, 5)
+        editing.ResetFrame(5).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(5), before)
-    editing.change_object(document, 1, locked=False)
-    editing.reset_frame(document, 5)
+    editing.ChangeObject(1, locked=False).run(document)
+    editing.ResetFrame(5).run(document)
     assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
@@ -167,7 +167,7 @@ def test_prompt_without_a_mask_rejected(session, document):
     before = list_titles(document)
     for object_id in (1, None):
         with pytest.raises(InputError, match="nothing found there"):
-            session.segment(0, object_id, (2, 2, 20, 20))
+            Segment(0, object_id, (2, 2, 20, 20)).run(session)
     np.testing.assert_array_equal(document.snapshot.labels(0), truth(0) * (truth(0) == 1))
     assert [*document.snapshot.objects] == [1]
     assert list_titles(document) == before
@@ -176,9 +176,9 @@ def test_prompt_without_a_mask_rejected(session, document):
 def test_points_of_the_page_become_centers_of_pixels(session):
     segment, prompts = session.prompter.segmenter, []
     session.prompter.segmenter = lambda frame, named: (prompts.append(named[1]), segment(frame, named))[1]
-    session.segment(0, None, positive=[(45.5, 30.5)], mode="auto")
-    session.segment(0, None, scribble=[(3.5, 8.5), (9.5, 8.5)], mode="auto")
-    session.preview(0, [(10.5, 10.5)])
+    Segment(0, None, positive=[(45.5, 30.5)], mode="auto").run(session)
+    Segment(0, None, scribble=[(3.5, 8.5), (9.5, 8.5)], mode="auto").run(session)
+    Preview(0, [(10.5, 10.5)]).run(session)
     found = dict.fromkeys((prompt.points, prompt.scribble) for prompt in prompts)
     assert [*found] == [(((45, 30),), ()), ((), ((3, 8), (9, 8))), (((10, 10),), ())]
 
@@ -187,27 +187,27 @@ def test_click_changes_a_mask_only_near_it(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, bool)
     session.prompter.segmenter = lambda frame, prompts: everything.astype(np.uint16)
-    session.segment(0, 1, positive=[(16, 10)], mode="auto")
+    Segment(0, 1, positive=[(16, 10)], mode="auto").run(session)
     added = (session.document.snapshot.labels(0) == 1) & (truth(0) != 1)
     rows, columns = np.nonzero(added)
     assert 0 < added.sum() < 500
     assert np.hypot(rows - 10, columns - 16).max() < 11
     with pytest.raises(InputError, match="nothing found at the click"):
-        session.segment(0, 1, negative=[(50, 30)], mode="auto")
+        Segment(0, 1, negative=[(50, 30)], mode="auto").run(session)
 
 
 def test_separate_prompts_away_make_a_new_object(session, document):
     draw(session, 0, 1)
-    assert session.segment(0, 1, (2, 2, 20, 20), mode="auto").object_id == 1
-    assert session.segment(0, 1, (37, 22, 16, 16), mode="auto").object_id == 2
-    editing.mark_absent(document, 0, 2)
-    assert session.segment(0, 1, positive=[(45, 30)], mode="auto").object_id == 3
+    assert Segment(0, 1, (2, 2, 20, 20), mode="auto").run(session).object_id == 1
+    assert Segment(0, 1, (37, 22, 16, 16), mode="auto").run(session).object_id == 2
+    editing.MarkAbsent(0, 2).run(document)
+    assert Segment(0, 1, positive=[(45, 30)], mode="auto").run(session).object_id == 3
     with pytest.raises(InputError, match="click on the object first"):
-        session.segment(0, 2, negative=[(10, 10)], mode="auto")
+        Segment(0, 2, negative=[(10, 10)], mode="auto").run(session)
     set_mask(document, 1, 1, np.roll(truth(1) == 1, 30, axis=1))
-    assert session.segment(1, 1, (2, 2, 20, 20), mode="auto").object_id == 4
+    assert Segment(1, 1, (2, 2, 20, 20), mode="auto").run(session).object_id == 4
     session.prompter.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
-    assert session.segment(0, 1, positive=[(16, 10)], mode="auto").object_id == 1  # near it
+    assert Segment(0, 1, positive=[(16, 10)], mode="auto").run(session).object_id == 1  # near it
     assert (document.snapshot.labels(0) == 1).sum() < 1000
 
 
@@ -216,19 +216,19 @@ def test_scribble_changes_a_mask_along_its_line(session, document):
     everything = np.ones(truth(0).shape, np.uint16)
     session.prompter.segmenter = lambda frame, prompts: everything
     line = [(12, 10), (30, 10), (40, 10)]
-    session.segment(0, 1, scribble=line, mode="auto")
+    Segment(0, 1, scribble=line, mode="auto").run(session)
     labels = document.snapshot.labels(0)
     np.testing.assert_array_equal(labels[10, 15:50], 1)
     assert not labels[24:].any()
     session.prompter.segmenter = lambda frame, prompts: 0 * everything
-    session.segment(0, 1, negative=[(20, 10), *line[1:]], mode="auto")
+    Segment(0, 1, negative=[(20, 10), *line[1:]], mode="auto").run(session)
     labels = document.snapshot.labels(0)
     assert not labels[10, 15:50].any()
     np.testing.assert_array_equal(labels[5:15, 5:9], 1)
 
 
 def test_scribble_makes_an_object(session):
-    assert session.segment(0, None, scribble=[(8, 8), (12, 12)]) == EditResult(1)
+    assert Segment(0, None, scribble=[(8, 8), (12, 12)]).run(session) == EditResult(1)
     np.testing.assert_array_equal(session.document.snapshot.labels(0) == 1, truth(0) == 1)
 
 
@@ -241,38 +241,38 @@ def test_segmenter_gets_pixels_of_other_objects(session):
 
     draw(session, 0, 1)
     session.prompter.segmenter = segment
-    session.segment(0, None, (0, 0, 60, 40))
+    Segment(0, None, (0, 0, 60, 40)).run(session)
     np.testing.assert_array_equal(prompts[-1].exclude, truth(0) == 1)
-    session.segment(0, 2, (0, 0, 60, 40), keep="none")
+    Segment(0, 2, (0, 0, 60, 40), keep="none").run(session)
     assert not prompts[-1].exclude.any()
-    session.preview(0, [(45, 30)])
+    Preview(0, [(45, 30)]).run(session)
     np.testing.assert_array_equal(prompts[-1].exclude, truth(0) > 0)
 
 
 def test_part_of_another_object_is_reassigned(session, document):
     draw(session, 0, 1, 2)
-    editing.fill_polygon(document, 0, 1, square(2, 30, 5))
-    assert editing.reassign(document, 0, 2, (3, 32)).lost_pixels.keys() == {1}
+    editing.FillPolygon(0, 1, square(2, 30, 5)).run(document)
+    assert editing.Reassign(0, 2, (3, 32)).run(document).lost_pixels.keys() == {1}
     np.testing.assert_array_equal(document.snapshot.labels(0)[30:35, 2:7], 2)
     np.testing.assert_array_equal(document.snapshot.labels(0)[:25], np.where(truth(0) == 1, 1, 0)[:25])
     with pytest.raises(InputError, match="click on a part of another object"):
-        editing.reassign(document, 0, 2, (58, 2))
-    editing.change_object(document, 1, locked=True)
+        editing.Reassign(0, 2, (58, 2)).run(document)
+    editing.ChangeObject(1, locked=True).run(document)
     with pytest.raises(InputError, match="is locked"):
-        editing.reassign(document, 0, 2, (8, 8))
+        editing.Reassign(0, 2, (8, 8)).run(document)
 
 
 @pytest.mark.parametrize("part", ["masks", "log"])
 def test_failed_write_does_not_change_the_document(session, document, monkeypatch, part):
     draw(session, 0, 1)
-    editing.paint(document, 0, 1, [(30, 30)], radius=4)
+    editing.Paint(0, 1, [(30, 30)], radius=4).run(document)
     before, titles = document.snapshot.labels(0), list_titles(document)
 
     fail = Mock(side_effect=InputError("full"))
     with monkeypatch.context() as patch:
         patch.setattr(getattr(document, part), "encode" if part == "masks" else "append", fail)
         with pytest.raises(InputError, match="full"):
-            editing.paint(document, 0, None, [(50, 10)], radius=4)
+            editing.Paint(0, None, [(50, 10)], radius=4).run(document)
     assert [*document.snapshot.objects] == [1]
     assert list_titles(document) == titles
     np.testing.assert_array_equal(document.snapshot.labels(0), before)
@@ -281,26 +281,26 @@ def test_failed_write_does_not_change_the_document(session, document, monkeypatc
 
 
 def test_holes_are_filled(document):
-    editing.add_object(document)
-    editing.fill_polygon(document, 0, 1, square(10, 10, 20))
-    editing.fill_polygon(document, 0, 1, square(15, 15, 5), erase=True)
+    editing.AddObject().run(document)
+    editing.FillPolygon(0, 1, square(10, 10, 20)).run(document)
+    editing.FillPolygon(0, 1, square(15, 15, 5), erase=True).run(document)
     assert not document.snapshot.labels(0)[17, 17]
-    editing.reshape(document, 0, 1, "fill holes")
+    editing.Reshape(0, 1, "fill holes").run(document)
     assert document.snapshot.labels(0)[17, 17] == 1
 
 
 def test_outlines_are_changed(document):
-    editing.add_object(document)
-    editing.fill_polygon(document, 0, 1, square(10, 10, 12))
-    editing.paint(document, 0, 1, [(40, 30)], 1)
+    editing.AddObject().run(document)
+    editing.FillPolygon(0, 1, square(10, 10, 12)).run(document)
+    editing.Paint(0, 1, [(40, 30)], 1).run(document)
     area = lambda: int((document.snapshot.labels(0) == 1).sum())  # noqa: E731
-    editing.reshape(document, 0, 1, "drop specks", 2)
+    editing.Reshape(0, 1, "drop specks", 2).run(document)
     assert area() == 13 * 13
-    editing.reshape(document, 0, 1, "grow", 2)
+    editing.Reshape(0, 1, "grow", 2).run(document)
     assert area() == 17 * 17 - 4  # with round corners
-    editing.reshape(document, 0, 1, "shrink", 2)
+    editing.Reshape(0, 1, "shrink", 2).run(document)
     assert area() == 13 * 13
-    editing.reshape(document, 0, 1, "smooth", 2)
+    editing.Reshape(0, 1, "smooth", 2).run(document)
     assert not document.snapshot.labels(0)[10, 10]
     assert document.snapshot.labels(0)[16, 10]
 
@@ -308,79 +308,79 @@ def test_outlines_are_changed(document):
 def test_outline_is_changed_on_a_range(session, document):
     for frame in range(4):
         draw(session, frame, 1, 2)
-    editing.set_frozen(document, 2, True)
+    editing.SetFrozen(2, True).run(document)
     step = document.log.head
-    assert editing.reshape(document, 1, 1, "grow", 3, last=3).count == 2
+    assert editing.Reshape(1, 1, "grow", 3, last=3).run(document).count == 2
     areas = [int((document.snapshot.labels(frame) == 1).sum()) for frame in range(4)]
     assert areas[0] == areas[2] < areas[1] == areas[3]
     assert document.log.head == step + 1
     with pytest.raises(InputError, match="changes no pixel that is free"):
-        editing.reshape(document, 0, 1, "fill holes")
+        editing.Reshape(0, 1, "fill holes").run(document)
 
 
 def test_masks_are_pasted_on_other_frames(session, document):
     draw(session, 0, 1, 2)
-    editing.paste_masks(document, 0, 3)
+    editing.PasteMasks(0, 3).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(3), truth(0))
-    assert editing.paste_masks(document, 0, 5, 7, object_id=2).count == 3
+    assert editing.PasteMasks(0, 5, 7, object_id=2).run(document).count == 3
     for frame in (5, 6, 7):
         np.testing.assert_array_equal(document.snapshot.labels(frame), truth(0) * (truth(0) == 2))
     with pytest.raises(InputError, match="no mask to copy on frame 9"):
-        editing.paste_masks(document, 9, 3)
+        editing.PasteMasks(9, 3).run(document)
     document.undo()
     assert not document.snapshot.labels(6).any()
 
 
 def test_pasted_masks_take_pixels_only_if_asked(session, document):
     draw(session, 0, 1)
-    editing.add_object(document)
-    editing.fill_polygon(document, 3, 2, square(0, 0, 10))
+    editing.AddObject().run(document)
+    editing.FillPolygon(3, 2, square(0, 0, 10)).run(document)
     overlap = (truth(0) == 1) & (document.snapshot.labels(3) == 2)
     assert overlap.any()
-    editing.paste_masks(document, 0, 3)
+    editing.PasteMasks(0, 3).run(document)
     assert (document.snapshot.labels(3)[overlap] == 2).all()
-    editing.paste_masks(document, 0, 3, take=True)
+    editing.PasteMasks(0, 3, take=True).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(3) == 1, truth(0) == 1)
-    editing.change_object(document, 2, locked=True)
+    editing.ChangeObject(2, locked=True).run(document)
     with pytest.raises(InputError, match="locked"):
-        editing.paste_masks(document, 3, 4, object_id=2)
+        editing.PasteMasks(3, 4, object_id=2).run(document)
 
 
 def test_object_is_not_merged_with_itself(session, document):
     draw(session, 0, 1)
     with pytest.raises(InputError, match="itself"):
-        editing.merge_objects(document, 1, 1)
+        editing.MergeObjects(1, 1).run(document)
 
 
 @pytest.mark.parametrize(("own", "expected"), [("", "cat"), ("dog", "dog")])
 def test_merged_object_gets_a_class_if_it_has_none(session, document, own, expected):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, class_name="cat")
-    editing.change_object(document, 2, class_name=own)
-    editing.merge_objects(document, 1, into=2)
+    editing.ChangeObject(1, class_name="cat").run(document)
+    editing.ChangeObject(2, class_name=own).run(document)
+    editing.MergeObjects(1, into=2).run(document)
     assert document.snapshot.objects[2].class_name == expected
 
 
 def test_split_part_becomes_a_new_object(document):
-    editing.add_object(document)
-    editing.fill_polygon(document, 1, 1, square(5, 5, 8))
-    editing.fill_polygon(document, 1, 1, square(30, 20, 8))
-    object_id = editing.split_object(document, 1, 1, (33, 23)).object_id
+    editing.AddObject().run(document)
+    editing.FillPolygon(1, 1, square(5, 5, 8)).run(document)
+    editing.FillPolygon(1, 1, square(30, 20, 8)).run(document)
+    object_id = editing.SplitObject(1, 1, (33, 23)).run(document).object_id
     labels = document.snapshot.labels(1)
     np.testing.assert_array_equal(labels[20:28, 30:38], object_id)
     np.testing.assert_array_equal(labels[5:13, 5:13], 1)
-    editing.paint(document, 2, 1, [(0, 5)], radius=2)
+    editing.Paint(2, 1, [(0, 5)], radius=2).run(document)
     for frame, point in ((1, (50, 5)), (2, (-0.9, 5))):
         with pytest.raises(InputError, match="not on the object"):
-            editing.split_object(document, frame, 1, point)
+            editing.SplitObject(frame, 1, point).run(document)
     with pytest.raises(InputError, match="in one piece"):
-        editing.split_object(document, 1, 1, (8, 8))
+        editing.SplitObject(1, 1, (8, 8)).run(document)
 
 
 def test_deleted_object_id_is_never_reused(session, document):
     draw(session, 0, 1, 2)
-    editing.delete_object(document, 2)
-    assert editing.add_object(document).object_id == 3
+    editing.DeleteObject(2).run(document)
+    assert editing.AddObject().run(document).object_id == 3
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
     load_upload(document, 4, png(labels))
@@ -422,9 +422,9 @@ def test_colors_differ_for_every_kind_of_vision(name, count, least):
 @pytest.mark.parametrize("drawn_id", [1, 2])
 def test_merging_drawn_with_tracked_keeps_all_pixels(session, document, drawn_id):
     draw_and_track(session, 1, 2)
-    editing.paint(document, 5, drawn_id, [(30, 38)], radius=2)
+    editing.Paint(5, drawn_id, [(30, 38)], radius=2).run(document)
     before = document.snapshot.labels(5) > 0
-    editing.merge_objects(document, 2, 1)
+    editing.MergeObjects(2, 1).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(5) == 1, before)
     document.undo()
     np.testing.assert_array_equal(document.snapshot.labels(5)[truth(5) > 0], truth(5)[truth(5) > 0])
@@ -433,15 +433,15 @@ def test_merging_drawn_with_tracked_keeps_all_pixels(session, document, drawn_id
 def test_prompt_takes_drawn_pixels_only_if_asked(session, document):
     draw(session, 0, 1)
     session.prompter.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
-    found = session.segment(0, None, (0, 0, 60, 40))
+    found = Segment(0, None, (0, 0, 60, 40)).run(session)
     assert found == EditResult(2, {}, {1: int((truth(0) == 1).sum())})
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
-    session.segment(0, 2, positive=[(20, 10)])
+    Segment(0, 2, positive=[(20, 10)]).run(session)
     np.testing.assert_array_equal(document.snapshot.labels(0) == 1, truth(0) == 1)
-    assert session.segment(0, 2, (0, 0, 60, 40), keep="none").lost_pixels.keys() == {1}
+    assert Segment(0, 2, (0, 0, 60, 40), keep="none").run(session).lost_pixels.keys() == {1}
     np.testing.assert_array_equal(document.snapshot.labels(0), 2)
     with pytest.raises(InputError, match="pixels of other objects"):
-        session.segment(0, None, (0, 0, 60, 40))
+        Segment(0, None, (0, 0, 60, 40)).run(session)
 
 
 def test_pixels_that_a_segmenter_left_out_are_counted(session, document):
@@ -451,48 +451,48 @@ def test_pixels_that_a_segmenter_left_out_are_counted(session, document):
 
     draw(session, 0, 1)
     session.prompter.segmenter = segment
-    assert session.segment(0, None, (0, 0, 60, 40)).kept_pixels == {1: 100}
-    assert session.segment(0, 2, (0, 0, 60, 40), keep="none").kept_pixels == {}
+    assert Segment(0, None, (0, 0, 60, 40)).run(session).kept_pixels == {1: 100}
+    assert Segment(0, 2, (0, 0, 60, 40), keep="none").run(session).kept_pixels == {}
 
 
 def test_box_reports_the_mask_that_it_replaces(session, document):
     draw(session, 0, 1)
-    assert session.segment(0, None, (40, 25, 12, 12)).replaced_sizes is None
+    assert Segment(0, None, (40, 25, 12, 12)).run(session).replaced_sizes is None
     session.prompter.segmenter = lambda frame, prompts: (np.indices(frame.shape[:2])[0] < 20).astype(np.uint16)
-    assert session.segment(0, 1, (0, 0, 60, 40), mode="auto").replaced_sizes == (100, 1200)
-    assert session.segment(0, 1, (0, 0, 60, 40), mode="auto").replaced_sizes is None
+    assert Segment(0, 1, (0, 0, 60, 40), mode="auto").run(session).replaced_sizes == (100, 1200)
+    assert Segment(0, 1, (0, 0, 60, 40), mode="auto").run(session).replaced_sizes is None
 
 
 def test_prompt_names_who_lost_tracked_pixels(session, document):
     draw_and_track(session, 1)
     session.prompter.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
-    assert session.segment(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100})
+    assert Segment(4, None, (0, 0, 60, 40)).run(session) == EditResult(2, {1: 100})
     document.undo()
     np.testing.assert_array_equal(document.snapshot.labels(4) == 1, truth(4) == 1)
 
 
 def test_drawing_does_not_overwrite_locked_objects(session, document):
     draw_and_track(session, 1, 2)
-    editing.change_object(document, 2, locked=True)
+    editing.ChangeObject(2, locked=True).run(document)
     session.prompter.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
-        editing.fill_polygon(document, frame, 1, square(38, 25, 5))
-        session.segment(frame, None, (0, 0, 60, 40), keep="none")
+        editing.FillPolygon(frame, 1, square(38, 25, 5)).run(document)
+        Segment(frame, None, (0, 0, 60, 40), keep="none").run(session)
         np.testing.assert_array_equal(document.snapshot.labels(frame) == 2, truth(frame) == 2)
 
 
 def test_reset_frame_keeps_masks_of_locked_objects(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 2, locked=True)
-    editing.reset_frame(document, 0)
+    editing.ChangeObject(2, locked=True).run(document)
+    editing.ResetFrame(0).run(document)
     assert set(document.snapshot.drawn_masks(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked objects"):
-        editing.reset_frame(document, 0)
+        editing.ResetFrame(0).run(document)
 
 
 def test_upload_keeps_masks_of_a_locked_object(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(document)
     labels = truth(4)
     load_upload(document, 0, png(labels))
     shown = document.snapshot.labels(0)
@@ -519,9 +519,9 @@ def test_new_objects_get_the_smallest_id_that_was_never_used(session):
     labels = np.zeros((40, 60), np.uint16)
     labels[:9], labels[20:] = 65535, 2
     load_upload(document, 0, encode_png(labels))
-    assert [editing.add_object(document).object_id for _ in range(2)] == [1, 3]
+    assert [editing.AddObject().run(document).object_id for _ in range(2)] == [1, 3]
     document.undo()
-    assert editing.add_object(document).object_id == 4
+    assert editing.AddObject().run(document).object_id == 4
     targets = {2: None, 5: None, 65535: None}
     labels[12:15] = 5
     load_upload(document, 1, encode_png(labels), targets=targets)
@@ -531,10 +531,10 @@ def test_new_objects_get_the_smallest_id_that_was_never_used(session):
 def test_check_mark_is_removed_from_a_frame_without_masks(session):
     document = session.document
     document.edit("mark as checked", Changes(checked={3: document.snapshot.digest_frame(3)}))
-    editing.set_checked(document, 3, checked=False)
+    editing.SetChecked(3, checked=False).run(document)
     assert document.snapshot.checked_frames == []
     with pytest.raises(InputError, match="no mask to check"):
-        editing.set_checked(document, 3, checked=True)
+        editing.SetChecked(3, checked=True).run(document)
 
 
 def test_object_painted_over_gets_no_drawn_mask(session, document, long_pause):
@@ -575,22 +575,22 @@ def test_preview_of_a_click_does_not_change_masks(served):
 def test_edit_is_stored_though_pages_cannot_be_notified(document, monkeypatch, caplog):
     monkeypatch.setattr("aotlab_studio.document.document.find_outdated", Mock(side_effect=InputError("no disk")))
     document.listeners[lambda event: None] = None
-    assert editing.add_object(document).object_id == 1
+    assert editing.AddObject().run(document).object_id == 1
     assert [*document.snapshot.objects] == [1]
     assert "stored, but not shown (no disk)" in caplog.text
 
 
 def test_edits_of_a_message_have_its_page(document):
     with document.once_per_message(Origin(page="1")):
-        editing.add_object(document)
-    editing.add_object(document)
+        editing.AddObject().run(document)
+    editing.AddObject().run(document)
     assert [step.page for step in document.log.steps.values()] == ["1", None]
 
 
 def test_edits_without_a_page_describe_no_page_state(document, monkeypatch):
     describe = Mock()
     monkeypatch.setattr(Document, "describe_page_state", describe)
-    editing.add_object(document)
+    editing.AddObject().run(document)
     document.undo()
     document.set_done(True)
     assert not describe.called

@@ -18,7 +18,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
 from aotlab_studio.protocol import ExportEvent, ExportResult
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import CancelExport, Export, ListFramesToCheck, run_action
 from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, square, truth
@@ -46,13 +46,13 @@ def track_part(session):
 
 def test_full_disk_keeps_the_last_export(session):
     track_part(session)
-    session.export(["masks"])
+    Export(["masks"]).run(session)
     content = session.archive.read_bytes()
     with (
         limit_file_size(len(content) // 2),  # the time of the export changes its size by a few bytes
         pytest.raises(InputError, match=r"clip\.zip: cannot be written"),
     ):
-        session.export(["masks"])
+        Export(["masks"]).run(session)
     assert session.archive.read_bytes() == content
 
 
@@ -60,7 +60,7 @@ def export_until_killed(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     kill_at_call("aotlab_studio.document.document.Document.emit")
-    session.export(["masks"])
+    Export(["masks"]).run(session)
 
 
 def test_files_of_a_killed_export_are_removed_at_opening(folder):
@@ -71,15 +71,15 @@ def test_files_of_a_killed_export_are_removed_at_opening(folder):
 
 def test_export_canceled_before_it_begins(session):
     draw(session, 0, 1)
-    session.cancel_export(7)
+    CancelExport(7).run(session)
     with pytest.raises(InputError, match="export: canceled"):
-        session.export(["masks"], key=7)
-    session.export(["masks"], key=8)
+        Export(["masks"], key=7).run(session)
+    Export(["masks"], key=8).run(session)
 
 
 def test_frames_without_result_left_out(session):  # of every output: test_export_formats.py
     folder = track_part(session)
-    assert session.export(["objects", "coco"]) == ExportResult("clip.zip", LENGTH - 5, 2)
+    assert Export(["objects", "coco"]).run(session) == ExportResult("clip.zip", LENGTH - 5, 2)
     assert sorted(each.stem for each in (folder / "objects" / "2").iterdir()) == ["00003", "00004"]
     coco = json.loads((folder / "coco.json").read_text())
     assert not any(record["lost"] for record in coco["annotations"])
@@ -90,7 +90,7 @@ def test_edges_are_refined_if_asked_for(session):
     pytest.importorskip("pymatting")
     folder = track_part(session)
     for refine in (False, True):
-        session.export(["alpha", "masks"], options=["refine_edges"] * refine)
+        Export(["alpha", "masks"], options=["refine_edges"] * refine).run(session)
         with Image.open(folder / "alpha" / "00002.png") as image:
             alpha = np.array(image)[..., 3]
         assert ((alpha > 0) & (alpha < 255)).any() == refine
@@ -102,7 +102,7 @@ def test_frames_of_undecodable_names_are_exported(folder):
     with closing(open_session(folder)) as session:
         for index in (0, 1):
             draw(session, index, 1)
-        session.export(["masks", "objects", "coco", "label_studio", "yolo"])
+        Export(["masks", "objects", "coco", "label_studio", "yolo"]).run(session)
         with zipfile.ZipFile(session.archive) as archive:
             masks = {name for name in archive.namelist() if name.startswith("masks/")}
         assert masks == {r"masks/0\xfe1.png", r"masks/0\xff1.png"}
@@ -113,11 +113,11 @@ def test_frames_of_undecodable_names_are_exported(folder):
 
 def test_chosen_range_is_exported(session):
     folder = track_part(session)
-    assert session.export(["masks", "overlay"], 3, 6).missing == 2
+    assert Export(["masks", "overlay"], 3, 6).run(session).missing == 2
     assert sorted(path.stem for path in (folder / "masks").iterdir()) == ["00003", "00004"]
     assert len(list(open_frames(folder / "overlay.mp4"))) == 4
     with pytest.raises(InputError, match="7 to 11 are not annotated"):
-        session.export(["masks"], 7)
+        Export(["masks"], 7).run(session)
 
 
 def test_backward_or_outer_range_is_not_exported(session):
@@ -125,14 +125,14 @@ def test_backward_or_outer_range_is_not_exported(session):
     for first, last in ((5, 3), (0, 1), (6, 9)):
         problem = f"export: no frames from {first} to {last}; give a range within 2 to 5, with the smaller number first"
         with pytest.raises(InputError, match=problem):
-            session.export(["masks"], first, last)
+            Export(["masks"], first, last).run(session)
 
 
 def test_exported_review_is_that_of_the_page(session):
     folder = track_part(session)
-    session.export(["review"])
+    Export(["review"]).run(session)
     review = json.loads((folder / "review.json").read_text())
-    shown = [asdict(entry) for entry in session.list_frames_to_check()]
+    shown = [asdict(entry) for entry in ListFramesToCheck().run(session)]
     keys = ("frame", "object_id")
     assert [[each[key] for key in keys] for each in review["check"]] == [[each[key] for key in keys] for each in shown]
     assert [(item["lost_on"], item["class_name"]) for item in review["objects"]] == [([], None), ([], None)]
@@ -143,29 +143,29 @@ def test_export_replaces_only_what_an_export_wrote(session):
     folder = session.document.folder / "export"
     folder.touch()
     with pytest.raises(InputError, match="export: cannot be written"):
-        session.export(["masks"])
+        Export(["masks"]).run(session)
     folder.unlink()
     folder = session.archive.parent
-    session.export(["masks", "coco"])
+    Export(["masks", "coco"]).run(session)
     (folder / "mine").mkdir()
     for name in ("notes.txt", "mine/coco.json"):
         (folder / name).write_text("kept")
-    session.export(["masks"])
+    Export(["masks"]).run(session)
     shown = {"masks", "export.json", "clip.zip", "notes.txt", "mine"}
     assert {path.name for path in folder.iterdir() if path.name[0] != "."} == shown
     record = json.loads((folder / "export.json").read_text())
     hostile = {**record, "files": [*record["files"], "..", "../..", "/", "", "gone/x"]}
     (folder / "export.json").write_text(json.dumps(hostile))
-    session.export(["masks"])
+    Export(["masks"]).run(session)
     for name in ("masks/notes.txt", "coco.json"):
         (folder / name).write_text("kept")
         before = (folder / "export.json").read_bytes()
         with pytest.raises(InputError, match=rf"export/{name}: not written by an export; move it away"):
-            session.export(["masks", "coco"])
+            Export(["masks", "coco"]).run(session)
         assert (folder / "export.json").read_bytes() == before
         assert (folder / name).read_text() == "kept"
         (folder / name).unlink()
-    session.export(["masks", "coco"])
+    Export(["masks", "coco"]).run(session)
     assert (folder / "mine" / "coco.json").read_text() == "kept"
 
 
@@ -186,7 +186,7 @@ class CountedFrames(sdk.Output):
 def test_outputs_get_all_frames_names_and_scores(session, monkeypatch):
     monkeypatch.setitem(BUILT_IN_OUTPUTS, "counted", CountedFrames)
     draw(session, 1, 1)
-    session.export(["counted"], 0, 2)
+    Export(["counted"], 0, 2).run(session)
     lines = (session.archive.parent / "frames.txt").read_text().splitlines()
     assert lines == ["00000 []", "00001 ['object 1']", "00002 []"]
 
@@ -196,7 +196,7 @@ def test_loaded_classes_keep_their_ids(session, document):
     annotations.frames[0] = [Region(1, encode_rle(truth(0) == 1))]
     tree = format_coco(annotations, VideoInfo.from_source(document.frames.source))
     load_upload(document, 0, json.dumps(tree).encode())
-    session.export(["coco", "mots", "label_studio"])
+    Export(["coco", "mots", "label_studio"]).run(session)
     with zipfile.ZipFile(session.archive) as archive:
         assert json.loads(archive.read("mots_classes.json")) == {"person": 1, "ball": 5}
         categories = json.loads(archive.read("coco.json"))["categories"]
@@ -209,8 +209,8 @@ def test_loaded_classes_keep_their_ids(session, document):
 @pytest.mark.parametrize("output", ["cvat", "coco"])
 def test_name_and_class_are_exported_and_loaded_apart(session, document, tmp_path, output):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, name="Rex", class_name="dog")
-    result = session.export([output])
+    editing.ChangeObject(1, name="Rex", class_name="dog").run(document)
+    result = Export([output]).run(session)
     assert result.unclassed == 1  # object 2
     assert document.snapshot.state.classes == {"dog": 1}
     with closing(open_session(draw_folder(tmp_path / "other"))) as other:
@@ -229,9 +229,9 @@ def test_export_error_lists_outdated_frames(session, document, long_pause):
     words = "Tracking has not finished: 10 frames (2 to 11). Export the frames as they are?"
     assert str(found.value) == words
     with document.lock:
-        editing.change_object(document, 1, locked=True)
+        editing.ChangeObject(1, locked=True).run(document)
         with pytest.raises(UnfinishedError, match=r"Outdated: 10 frames \(2 to 11\).* Export the frames"):
-            session.export(["masks"])
+            Export(["masks"]).run(session)
         document.undo()
     run_action(session, {"do": "export", "names": ["masks"], "force": True})
     record = json.loads((session.archive.parent / "export.json").read_text())
@@ -242,8 +242,8 @@ def test_export_names_the_model_of_each_frame(session, long_pause):
     draw_and_track(session, 1)
     session.runner.make_tracker = lambda: TruthTracker(digest="1")
     run_job(session, 0, last=3)
-    editing.clear_tracking(session.document, 10)
-    session.export(["masks"])
+    editing.ClearTracking(10).run(session.document)
+    Export(["masks"]).run(session)
     models = json.loads((session.archive.parent / "export.json").read_text())["models"]
     assert [(item["layer"], item["frames"]) for item in models] == [(1, [[4, 9]]), (2, [[1, 3]])]
     for item, checkpoint in zip(models, ("0" * 16, "1" * 16), strict=True):
@@ -257,10 +257,10 @@ def test_export_and_its_record_show_the_same_masks(session, document):
     def interfere(event):
         if isinstance(event, ExportEvent) and event.done == 3:
             draw(session, 5, 1, 2)
-            editing.clear_tracking(document, 6)
+            editing.ClearTracking(6).run(document)
 
     document.listeners[interfere] = None
-    result = session.export(["masks"])
+    result = Export(["masks"]).run(session)
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.content_digest, [])
     assert (result.missing, result.unclassed) == (0, 1)
@@ -271,7 +271,7 @@ def test_export_and_its_record_show_the_same_masks(session, document):
 def test_few_keys_of_canceled_exports_are_kept(session):
     draw(session, 0, 1)
     for key in range(100):
-        session.cancel_export(key)
+        CancelExport(key).run(session)
     assert len(session._canceled_exports) < 50
     with pytest.raises(InputError, match="export: canceled"):
-        session.export(["coco"], key=99)
+        Export(["coco"], key=99).run(session)

@@ -19,6 +19,7 @@ from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
+from aotlab_studio.session.actions import Export
 from aotlab_studio.session.export import describe_masks
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder
 from studio.tests.annotation.sessions import open_session, set_mask
@@ -61,8 +62,8 @@ def session(tmp_path_factory):
         layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
         document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))
         set_mask(document, 2, 3, draw_labels(2) == 3)
-        editing.mark_absent(document, CLEARED, 3)
-        session.export(list_outputs(), force=True)
+        editing.MarkAbsent(CLEARED, 3).run(document)
+        Export(list_outputs(), force=True).run(session)
         for index in range(TRACKED):
             np.testing.assert_array_equal(document.snapshot.labels(index), draw_labels(index))
         yield session

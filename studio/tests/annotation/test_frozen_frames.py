@@ -10,7 +10,7 @@ from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.scores import Score
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Describe, Track, run_action
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, png, square, truth
 from studio.tests.annotation.sessions import (
@@ -36,11 +36,11 @@ def test_freezing_changes_no_pixel_and_outdates_nothing(session, document, long_
     draw_and_track(session, 1, 2)
     before = list_labels(document)
     freeze(session, 4, 7)
-    assert session.describe().frozen == [4, 7]
+    assert Describe().run(session).frozen == [4, 7]
     assert (list_outdated(document.snapshot), list_corrections(document.snapshot)) == ([], [])
     np.testing.assert_array_equal(list_labels(document), before)
     freeze(session, 4, frozen=False)
-    assert (session.describe().frozen, list_outdated(document.snapshot)) == ([7], [])
+    assert (Describe().run(session).frozen, list_outdated(document.snapshot)) == ([7], [])
     np.testing.assert_array_equal(list_labels(document), before)
     for _ in range(3):
         document.undo()
@@ -49,11 +49,11 @@ def test_freezing_changes_no_pixel_and_outdates_nothing(session, document, long_
 
 def test_freezing_where_an_object_was_absent_outdates_nothing(session, document, long_pause):
     draw(session, 0, 1)
-    editing.mark_absent(document, 5, 1)
+    editing.MarkAbsent(5, 1).run(document)
     document.edit("tracking", Changes(layers={1: Layer([1], 1, LENGTH - 1)}))
     for frame in range(1, LENGTH):
         document.add_tracked_masks(1, LayerFrame(frame, {1: Score(1.0, 1, 0.0, 0.0)}), truth(frame) == 1)
-    editing.reset_frame(document, 5)
+    editing.ResetFrame(5).run(document)
     before = list_outdated(document.snapshot)
     freeze(session, 5)
     assert list_outdated(document.snapshot) == before == []
@@ -61,8 +61,8 @@ def test_freezing_where_an_object_was_absent_outdates_nothing(session, document,
 
 def test_freezing_after_a_merge_outdates_nothing(session, document, long_pause):
     draw_and_track(session, 1)
-    editing.add_object(document)
-    editing.merge_objects(document, 1, 2)  # masks of object 1 were tracked before object 2 was added
+    editing.AddObject().run(document)
+    editing.MergeObjects(1, 2).run(document)  # masks of object 1 were tracked before object 2 was added
     document.finish_layer(2)
     before = list_outdated(document.snapshot)
     freeze(session, 5)
@@ -146,17 +146,17 @@ def test_request_for_frozen_frames_only_rejected(session):
     draw_and_track(session, 1)
     freeze(session, 10, 11)
     with pytest.raises(InputError, match="frame 9: all frames to track are frozen; unfreeze one first"):
-        session.track(9)
+        Track(9).run(session)
 
 
 def test_checked_frame_stays_checked_when_frozen(session, document):
     draw_and_track(session, 1)
-    editing.set_checked(document, 5, True)
+    editing.SetChecked(5, True).run(document)
     events = listen(document)
     freeze(session, 5)
-    assert session.describe().checked == [5]
+    assert Describe().run(session).checked == [5]
     freeze(session, 5, frozen=False)
-    assert session.describe().checked == [5]
+    assert Describe().run(session).checked == [5]
     assert events == []
 
 
@@ -172,21 +172,21 @@ def listen(document):
 def test_marks_that_an_edit_ends_are_announced(session, document):
     draw_and_track(session, 1, 2)
     for frame in (3, 5, 6):
-        editing.set_checked(document, frame, True)
+        editing.SetChecked(frame, True).run(document)
     events = listen(document)
-    editing.set_checked(document, 6, False)
-    editing.change_object(document, 1, name="car")
+    editing.SetChecked(6, False).run(document)
+    editing.ChangeObject(1, name="car").run(document)
     assert events == []
-    editing.delete_object(document, 2)
+    editing.DeleteObject(2).run(document)
     assert events == [([3, 5], document.log.head)]
     document.undo()
-    assert session.describe().checked == [3, 5]
+    assert Describe().run(session).checked == [3, 5]
 
 
 def test_marks_that_tracking_ends_are_announced(session, document, short_pause):
     draw_and_track(session, 1)
     for frame in (3, 8):
-        editing.set_checked(document, frame, True)
+        editing.SetChecked(frame, True).run(document)
     events = listen(document)
     session.runner.make_tracker = Shifted
     run_action(session, outline_message(5, 1, square(5, 5, 8)))
@@ -195,4 +195,4 @@ def test_marks_that_tracking_ends_are_announced(session, document, short_pause):
     wait_until(lambda: events)
     assert events == [([3, 8], step)]
     document.undo()
-    assert session.describe().checked == [3, 8]
+    assert Describe().run(session).checked == [3, 8]

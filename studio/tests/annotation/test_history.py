@@ -273,7 +273,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def add(self) -> None:
-        object_id = editing.add_object(self.document).object_id
+        object_id = editing.AddObject().run(self.document).object_id
         assert object_id not in self.used, "an id is used again"
         self.used.add(object_id)
         snapshot = self.model.now.copy()
@@ -335,7 +335,7 @@ class History(RuleBasedStateMachine):
             }
 
         before, corrected = self.model.show(frame), self.find_objects_to_correct(frame)
-        layers = self.follow(change, lambda: editing.reset_frame(self.document, frame))
+        layers = self.follow(change, lambda: editing.ResetFrame(frame).run(self.document))
         if layers is not None:
             now = self.model.now
             assert corrected <= {now.resolve(raw) for layer in layers for raw in layer.objects}
@@ -369,7 +369,7 @@ class History(RuleBasedStateMachine):
                     del snapshot.drawn[index, each]  # as drawing does
 
         before = self.find_outdated()
-        if self.follow(change, lambda: editing.set_frozen(self.document, frame, frozen)) is not None:
+        if self.follow(change, lambda: editing.SetFrozen(frame, frozen).run(self.document)) is not None:
             assert self.model.show(frame) == shown or not frozen
             assert self.find_outdated() <= before or not frozen
 
@@ -381,7 +381,7 @@ class History(RuleBasedStateMachine):
     def delete(self, data) -> None:
         object_id = self.pick(data)
         self.follow(
-            lambda snapshot: snapshot.locked.pop(object_id), lambda: editing.delete_object(self.document, object_id)
+            lambda snapshot: snapshot.locked.pop(object_id), lambda: editing.DeleteObject(object_id).run(self.document)
         )
 
     @precondition(lambda self: self.model.now.locked)
@@ -391,7 +391,7 @@ class History(RuleBasedStateMachine):
         value = not self.model.now.locked[object_id]
         self.follow(
             lambda snapshot: snapshot.locked.update({object_id: value}),
-            lambda: editing.change_object(self.document, object_id, locked=value),
+            lambda: editing.ChangeObject(object_id, locked=value).run(self.document),
         )
 
     @precondition(lambda self: len(self.model.now.locked) > 1)
@@ -411,7 +411,7 @@ class History(RuleBasedStateMachine):
             del snapshot.locked[object_id]
             snapshot.merged[object_id] = into
 
-        self.follow(change, lambda: editing.merge_objects(self.document, object_id, into))
+        self.follow(change, lambda: editing.MergeObjects(object_id, into).run(self.document))
         if self.model.now.merged.get(object_id) == into and object_id != into:
             for frame in range(COUNT):  # no pixel is lost
                 merged = [into if pixel == object_id else pixel for pixel in shown[frame]]
@@ -424,7 +424,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.model.now.locked)
     @rule(frame=frames, last=st.one_of(st.none(), frames))
     def clear_tracking(self, frame, last) -> None:
-        self.follow(lambda _: None, lambda: editing.clear_tracking(self.document, frame, last))
+        self.follow(lambda _: None, lambda: editing.ClearTracking(frame, last).run(self.document))
 
     @precondition(lambda self: self.model.now.drawn)
     @rule(data=st.data(), frame=frames, direction=st.sampled_from(["forward", "backward", "both"]), one=st.booleans())
@@ -516,7 +516,7 @@ class History(RuleBasedStateMachine):
     @rule(data=st.data())
     def restore_version(self, data) -> None:
         number = data.draw(st.integers(1, len(self.kept)))
-        self.document.restore_version(number)
+        editing.RestoreVersion(number).run(self.document)
         self.model.push(self.kept[number - 1].copy())
 
     @rule(size=st.sampled_from([0, 100, 10_000]), layer_id=st.integers(1, 9))

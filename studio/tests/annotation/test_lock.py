@@ -20,7 +20,7 @@ def test_folder_in_use_is_refused(folder, session):
 def test_closed_project_refuses_edits(session):
     session.close()
     with pytest.raises(InputError, match="was closed; open it again"):
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
 
 
 def test_clip_open_elsewhere_keeps_its_status(results, batch):

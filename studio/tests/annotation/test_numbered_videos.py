@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from aotlab import InputError, Prediction, open_frames
+from aotlab_studio.session.actions import Export
 from studio.tests.annotation.sessions import open_session, run_job, set_mask
 from tests.marks import slow
 from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
@@ -49,6 +50,6 @@ def test_page_track_and_overlay_agree_on_frames(name, serve, tmp_path):
     for direction in ("forward", "backward"):
         run_job(session, 14, direction)
     assert [int(session.document.snapshot.labels(index).sum()) - 1 for index in range(len(numbers))] == numbers
-    session.export(["overlay"])
+    Export(["overlay"]).run(session)
     overlay = open_frames(session.archive.parent / "overlay.mp4")
     assert [parse_number(frame) for frame in overlay] == numbers

@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab_studio.session import actions
+from aotlab_studio.document.editing import Paint
 from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw, list_titles, run_job
@@ -63,15 +62,14 @@ def test_running_upload_asks_before_the_tab_closes(page, tmp_path):
 
 
 def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
-    action = actions.ACTIONS["paint"]
-    closed = threading.Event()
+    paint, closed = Paint.run, threading.Event()
 
-    @functools.wraps(action.run)
-    def slow(*args, **values):
+    @functools.wraps(paint)
+    def slow(action, document):
         wait_for_event(closed)
-        return action.run(*args, **values)
+        return paint(action, document)
 
-    monkeypatch.setitem(actions.ACTIONS, "paint", replace(action, run=slow))
+    monkeypatch.setattr(Paint, "run", slow)
     page = Page(context, served.url)
     page.tab.evaluate(LATE_CLOSE)
     page.key("b")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from aotlab_studio.document import editing
+from aotlab_studio.session.actions import Describe
 from studio.tests.annotation.browser import needs_browser
 from studio.tests.annotation.sessions import (
     draw,
@@ -43,16 +44,16 @@ def test_frozen_frame_shows_and_refuses_the_brush(page, session):
 def test_ended_marks_are_told_with_undo_and_a_jump(page, session, short_pause):
     draw_and_track(session, 1)
     for frame in (3, 7, 8):
-        editing.set_checked(session.document, frame, True)
+        editing.SetChecked(frame, True).run(session.document)
     page.wait_objects(1)
     page.seek(5)
     session.runner.make_tracker = Shifted
     draw_box(page, (5, 5), (13, 5), (13, 13), (5, 13))
     toast = page.tab.locator(TOAST.format("3 checked frames changed and no longer marked as checked: frames 3, 7–8"))
     toast.locator("button >> text='Frame 3'").wait_for()
-    assert session.describe().checked == []
+    assert Describe().run(session).checked == []
     toast.locator("button >> text=Undo").click()
-    page.wait_until(lambda: session.describe().checked == [3, 7, 8])
+    page.wait_until(lambda: Describe().run(session).checked == [3, 7, 8])
     assert list_titles(session.document)[1] == "outline"
 
 

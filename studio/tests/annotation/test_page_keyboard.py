@@ -7,6 +7,7 @@ import pytest
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.review.checks import Check
+from aotlab_studio.session.actions import Describe
 from studio.tests.annotation.browser import iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import draw, draw_and_track, refresh_review
@@ -252,7 +253,7 @@ def test_refresh_of_the_review_keeps_the_focus(page, session, checks):
     refresh_review(session)
     page.tab.focus("#review button")
     checks.append(Check(3, 1, "unsure", 0.5))
-    editing.add_object(session.document)
+    editing.AddObject().run(session.document)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.evaluate("document.activeElement.textContent").startswith("7")
 
@@ -290,4 +291,4 @@ def test_help_shows_all_keys_and_the_empty_review_its_purpose(idle_page):
 def test_hebrew_layout_uses_key_positions(page, session, one_object, code, typed):
     press(page, "KeyX", "ס")
     press(page, code, typed)
-    page.wait_until(lambda: session.describe().checked == [0])
+    page.wait_until(lambda: Describe().run(session).checked == [0])

@@ -55,7 +55,7 @@ def test_only_the_selected_object_has_tab_stops(page, two_objects):
 
 def test_tools_are_dimmed_on_a_frozen_frame(page, session, one_object):
     page.tab.wait_for_selector("[data-tool=brush][aria-disabled=false]")
-    editing.set_frozen(session.document, 0, True)
+    editing.SetFrozen(0, True).run(session.document)
     page.tab.wait_for_selector("[data-tool=brush][aria-disabled=true]")
     assert page.tab.get_attribute("[data-tool=pan]", "aria-disabled") != "true"
     page.key("ArrowRight")

@@ -40,8 +40,8 @@ def test_masks_are_pasted_on_the_range(page, session, one_object):
 
 
 def test_pasted_mask_takes_pixels_after_a_press(page, session, one_object):
-    editing.add_object(session.document)
-    editing.fill_polygon(session.document, 2, 2, [(0, 0), (12, 0), (12, 12), (0, 12)])
+    editing.AddObject().run(session.document)
+    editing.FillPolygon(2, 2, [(0, 0), (12, 0), (12, 12), (0, 12)]).run(session.document)
     page.wait_objects(2)
     page.key("1", "Control+c", "ArrowRight", "ArrowRight")
     page.key_done("Control+v")

@@ -94,7 +94,7 @@ def test_clicks_refine_a_box_with_either_tool(page):
 def test_marks_show_the_last_click(page, session, document):
     shapes = truth(0) > 0
     shapes[30:36, 5:11] = True
-    editing.add_object(document)
+    editing.AddObject().run(document)
     editing.edit_mask(document, 0, 1, lambda _: shapes, "shapes")
     page.wait_shown("object 1")
     session.prompter.segmenter = lambda frame, prompts: (truth(0) == 1).astype(np.uint16)
@@ -106,7 +106,7 @@ def test_marks_show_the_last_click(page, session, document):
     page.key("c")
     page.click_done(45, 30, button="right")
     wait_marks(1)
-    editing.change_object(document, 1, name="fish")
+    editing.ChangeObject(1, name="fish").run(document)
     page.wait_shown("fish")
     wait_marks(1)
     page.key_done("Control+z")
@@ -466,7 +466,7 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, docu
     page.drag((2, 2), (56, 38))
     np.testing.assert_array_equal(page.labels(0) == 1, truth(0) == 1)
     page.tab.wait_for_selector(".toast >> text=100 pixels kept by object 1")
-    editing.set_range(document, 0, 5)
+    editing.SetRange(0, 5).run(document)
     page.settle()
     page.drag((2, 2), (56, 38))  # changes nothing, so that there is no step to undo
     page.tab.click(".toast >> text=Take them")

@@ -125,7 +125,7 @@ def test_page_reports_that_a_stroke_starts_an_object(page, session):
     page.wait_objects(0)
     assert page.tab.is_visible("#empty")
     for _ in range(2):
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
     page.wait_objects(2)
     page.key_done("Delete")
     page.wait_objects(1)
@@ -135,14 +135,14 @@ def test_page_reports_that_a_stroke_starts_an_object(page, session):
 @pytest.mark.slow
 def test_list_updates_while_a_color_has_the_focus(page, document, one_object):
     page.tab.focus("#objects [type=color]")
-    editing.add_object(document)
-    editing.change_object(document, 1, name="fish", color="#123456")
+    editing.AddObject().run(document)
+    editing.ChangeObject(1, name="fish", color="#123456").run(document)
     page.wait_objects(2)
     page.tab.wait_for_selector("#objects .name >> text=fish")
     swatch = page.tab.locator("#objects [type=color]:focus")
     assert swatch.input_value() == "#123456"
     assert swatch.get_attribute("aria-label") == "Color of fish"
-    editing.delete_object(document, 1)
+    editing.DeleteObject(1).run(document)
     page.wait_objects(1)
 
 
@@ -155,7 +155,7 @@ def test_message_offers_undo_of_the_last_step_only(page, document, one_object):
     assert [*document.snapshot.objects] == [1]
     page.key_done("Delete")
     page.tab.wait_for_selector(".toast")
-    editing.add_object(document)
+    editing.AddObject().run(document)
     page.tab.wait_for_selector(".toast", state="detached")
 
 
@@ -164,7 +164,7 @@ def test_typing_a_name_does_not_change_masks(page, document, clicks, keys, two_o
     page.tab.click("#objects .name >> text='object 1'", click_count=clicks)
     page.key(*keys)
     page.tab.wait_for_selector("#object-name:focus")
-    editing.change_object(document, 2, color="#123456")  # as by another window
+    editing.ChangeObject(2, color="#123456").run(document)  # as by another window
     page.wait_until(lambda: page.tab.input_value("#objects li:last-child [type=color]") == "#123456")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")
@@ -295,7 +295,7 @@ def test_redo_selects_the_object_that_was_selected(page, one_object):
 
 def test_stroke_on_a_deleted_object_is_refused(page, document, one_object):
     page.press(10, 10)
-    editing.delete_object(document, 1)
+    editing.DeleteObject(1).run(document)
     page.wait_objects(0)
     page.lift(20, 10)
     page.wait_status("object 1: no such object")

@@ -60,7 +60,7 @@ def test_stroke_right_after_undo_is_kept(page):
 
 def test_refused_polygon_can_be_sent_again(page, session):
     draw(session, 0, 1)
-    editing.change_object(session.document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(session.document)
     page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     page.key("p")
     page.click((10, 10), (30, 10), (30, 30))
@@ -192,7 +192,7 @@ def test_backspace_removes_clicks_only(new_page, session):
 @pytest.mark.slow
 def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
     wire = Wire(new_page, "undo")
-    editing.set_range(session.document, 0, 5)  # in this visit, so that undo does not ask
+    editing.SetRange(0, 5).run(session.document)  # in this visit, so that undo does not ask
     new_page.wait_until(lambda: new_page.tab.locator("#undo").is_enabled())
     new_page.key("Control+z")
     wire.wait_held()
@@ -205,7 +205,7 @@ def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
 def test_refused_polygon_does_not_change_the_tool(new_page, session):
     wire = Wire(new_page, "fill_polygon")
     draw(session, 0, 1)  # in this visit, so that undo does not ask
-    editing.change_object(session.document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(session.document)
     new_page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     new_page.key("p")
     new_page.click((10, 10), (30, 10), (30, 30))
@@ -251,7 +251,7 @@ def test_message_undoes_its_own_step_only(new_page, session):
     )
     new_page.key("Delete")
     new_page.wait_until(lambda: held)
-    editing.add_object(session.document)
+    editing.AddObject().run(session.document)
     refresh_review(session)
     new_page.tab.wait_for_selector("#objects [name=select3]", state="attached")
     new_page.settle()
@@ -309,7 +309,7 @@ def test_second_undo_shows_its_frame_too(new_page):
 def held_merge(new_page, session):
     """The answer to the merge of object 2 into object 1, beside object 3, is held back."""
     draw(session, 0, 1, 2)
-    editing.add_object(session.document)
+    editing.AddObject().run(session.document)
     wire = Wire(new_page, "merge_objects")
     new_page.wait_objects(3)
     new_page.key("2")
@@ -377,7 +377,7 @@ def test_delete_removes_the_object_of_an_unsent_stroke(new_page, session):
 def test_refusal_stays_after_the_next_answer(new_page, session, checks, later):
     wire = Wire(new_page, "paint")
     draw(session, 0, 1, 2)  # in this visit, so that undo does not ask
-    editing.change_object(session.document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(session.document)
     new_page.wait_objects(2)
     new_page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     new_page.key("1")

@@ -13,6 +13,7 @@ from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.document.log import VersionRecord
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session import actions
+from aotlab_studio.session.actions import Describe
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, needs_browser
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import (
@@ -63,7 +64,7 @@ def test_objects_added_during_a_review_stay(page, session, monkeypatch, two_obje
     begun, release = hold_review(monkeypatch)
     refresh_review(session)
     page.wait_until(begun.is_set)
-    editing.add_object(session.document)
+    editing.AddObject().run(session.document)
     page.key("1")
     release.set()
     page.tab.wait_for_selector("#review li")
@@ -153,7 +154,7 @@ def test_export_canceled_while_it_waits_for_an_edit(page, session, monkeypatch):
 
 def test_thumbnails_of_the_review_show_masks(page, session, checks):
     draw(session, 0, 1)
-    editing.change_object(session.document, 1, color="#0000ff")
+    editing.ChangeObject(1, color="#0000ff").run(session.document)
     checks.append(Check(0, 1, "jump", 1.0))
     refresh_review(session)
     page.tab.wait_for_function("() => document.querySelector('#review img')?.naturalWidth === 60")
@@ -176,7 +177,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, checks):
     address = f"{page.tab.url}frame/7?video={session.video_id}&width=96&masks=1&"
     assert any(url.startswith(address) for url in page.requests)
     draw(session, 7, 2)
-    editing.add_object(session.document)
+    editing.AddObject().run(session.document)
     page.wait_objects(3)  # events arrive in order
     assert page.tab.query_selector("#review .done") is None
     del checks[:2]
@@ -449,7 +450,7 @@ def test_second_q_before_the_answer_keeps_the_mark(new_page, session):
     wire.send_held()
     new_page.wait_until(lambda: len(wire.list_sent("set_checked")) == 2 and len(wire.answers) == len(wire.sent))
     new_page.wait_idle()
-    assert session.describe().checked == [3]
+    assert Describe().run(session).checked == [3]
     assert new_page.tab.locator(".toast span").all_inner_texts() == ["Frame 3 marked as checked"]
 
 
@@ -465,7 +466,7 @@ def test_frame_checked_by_two_people_stays_checked(page, context, served, sessio
     for each in (page, other):
         each.tab.wait_for_selector("#checked[aria-pressed=true]")
         each.wait_idle()
-    assert session.describe().checked == [0]
+    assert Describe().run(session).checked == [0]
     assert list_titles(session.document)[0] == "mark as checked"
 
 
@@ -486,7 +487,7 @@ def test_matte_and_onion_skin_are_drawn(page, session):
     page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != page.pixel(50, 35))
     assert page.tab.evaluate("document.getElementById('view').toDataURL()") != before
     outlined = page.pixel(edge_x + 0.5, edge_y + 0.5)
-    editing.mark_absent(session.document, 1, 2)  # the next frame changes, this one does not
+    editing.MarkAbsent(1, 2).run(session.document)  # the next frame changes, this one does not
     page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != outlined)
     page.open(page.tab.url)
     assert page.tab.input_value("#view-kind") == "onion"
@@ -496,7 +497,7 @@ def test_matte_and_onion_skin_are_drawn(page, session):
 def test_outlines_of_a_version_are_compared(page, session):
     draw(session, 0, 1)
     session.document.save_version("first")
-    editing.mark_absent(session.document, 0, 1)
+    editing.MarkAbsent(0, 1).run(session.document)
     page.wait_objects(1)
     page.wait_shown()
     y, x = np.argwhere(truth(0) == 1)[0].tolist()

@@ -326,8 +326,8 @@ def test_choices_of_an_export_survive_a_reconnection(new_page):
 def test_late_events_keep_typed_text(page, session, field, one_object):
     page.tab.click(field)
     page.tab.keyboard.type("1")
-    editing.set_range(session.document, 1, 8)
-    editing.change_object(session.document, 1, class_name="cat")
+    editing.SetRange(1, 8).run(session.document)
+    editing.ChangeObject(1, class_name="cat").run(session.document)
     page.tab.wait_for_selector("#objects .class >> text=cat")
     page.settle()
     assert page.tab.evaluate("['#' + document.activeElement.id, document.activeElement.value]") == [field, "1"]
@@ -349,7 +349,7 @@ def test_newer_marks_survive_a_late_answer(new_page, session, action):
     draw(session, 5, 1)
     new_page.settle()
     wire.release()
-    editing.change_object(session.document, 1, name="later")
+    editing.ChangeObject(1, name="later").run(session.document)
     new_page.tab.wait_for_selector("#objects .name >> text=later")
     new_page.settle()
     new_page.key("Shift+E")

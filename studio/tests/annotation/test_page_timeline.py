@@ -180,7 +180,7 @@ def test_space_plays_after_a_button_was_clicked(page, session):
 @pytest.mark.slow
 def test_click_on_a_timeline_row_selects_its_object(page, session):
     for _ in range(20):
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
     page.wait_objects(20)
     box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
     page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
@@ -195,7 +195,7 @@ def rows(page, session):
     """The box of the rows of 20 objects in a narrow window."""
     page.tab.set_viewport_size({"width": 390, "height": 844})
     for _ in range(20):
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
     page.wait_objects(20)
     return page.tab.locator("#rows").bounding_box()
 
@@ -332,7 +332,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session, two_objects):
 @pytest.mark.slow
 def test_untouched_field_shows_the_range_of_another_page(page, session):
     page.tab.focus("#first")
-    editing.set_range(session.document, 2, 8)
+    editing.SetRange(2, 8).run(session.document)
     page.wait_until(lambda: page.tab.input_value("#last") == "8")
     assert page.tab.input_value("#first") == "2"
 
@@ -369,7 +369,7 @@ def test_impossible_range_of_tracking_is_refused(new_page, session):
 @pytest.mark.slow
 def test_selected_object_is_in_view(page, session):
     for _ in range(15):
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
     page.wait_objects(15)
     visible = """() => {
         const [list, rows] = ['objects', 'rows'].map((id) => document.getElementById(id));
@@ -592,7 +592,7 @@ def test_single_marks_show_in_a_long_video(new_page, session):
 @pytest.mark.slow
 def test_ruler_stays_above_the_rows_that_scroll(page, session):
     for _ in range(14):
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
     page.wait_objects(14)
     page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
     page.settle()

@@ -17,7 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Describe, Export, Track, run_action
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, truth, write_video
 from studio.tests.annotation.results import change_record, write_results
@@ -84,8 +84,8 @@ def test_command_refuses_a_changed_video(folder, session, never_served):
 
 def test_reopened_project_holds_everything(folder, session, document, reopen):
     draw_and_track(session, 1, 2)
-    editing.mark_absent(document, 7, 2)
-    editing.change_object(document, 2, name="box", locked=True)
+    editing.MarkAbsent(7, 2).run(document)
+    editing.ChangeObject(2, name="box", locked=True).run(document)
     session_scores = document.snapshot.scores(5)
     session.close()
     for path in (folder, folder.parent / "clip.aotlab"):
@@ -111,7 +111,7 @@ def test_project_moves_with_its_video(folder, session, tmp_path, reopen):
 
 
 def test_project_in_use_or_of_another_video_rejected(folder, session, tmp_path):
-    editing.add_object(session.document)
+    editing.AddObject().run(session.document)
     with pytest.raises(InputError, match="open elsewhere since"):
         open_session(folder)
     session.close()
@@ -121,7 +121,7 @@ def test_project_in_use_or_of_another_video_rejected(folder, session, tmp_path):
 
 
 def test_error_names_the_missing_video_of_a_project(folder, session, tmp_path):
-    editing.add_object(session.document)
+    editing.AddObject().run(session.document)
     session.close()
     folder.rename(tmp_path / "other")
     with pytest.raises(InputError, match="its video clip is missing"):
@@ -133,9 +133,9 @@ def test_versions_are_kept_and_restored_in_one_step(session, document):
         document.save_version()
     draw(session, 0, 1, 2)
     document.save_version("both")
-    editing.delete_object(document, 2)
-    editing.mark_absent(document, 4, 1)
-    document.restore_version(1)
+    editing.DeleteObject(2).run(document)
+    editing.MarkAbsent(4, 1).run(document)
+    editing.RestoreVersion(1).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(0), truth(0))
     assert document.snapshot.drawn_frames == [0]
     document.undo()
@@ -143,7 +143,7 @@ def test_versions_are_kept_and_restored_in_one_step(session, document):
     assert [*document.snapshot.objects] == [1]
     assert [each.title for each in document.list_versions()] == ["both"]
     with pytest.raises(InputError, match="no such version"):
-        document.restore_version(2)
+        editing.RestoreVersion(2).run(document)
 
 
 def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
@@ -153,7 +153,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     session.document.redo()
     assert len(list_tracked_frames(session.document.snapshot)) == LENGTH - 1
     session.document.undo()
-    editing.set_range(session.document, 0, 5)
+    editing.SetRange(0, 5).run(session.document)
     session = reopen(folder)
     assert session.document.database.query("SELECT count(*) FROM tracked_masks") == [(0,)]
 
@@ -179,7 +179,7 @@ def test_project_of_any_name_is_opened(folder, tmp_path, name):
     assert Document.read(tmp_path / name).snapshot.labels(0).any()
     assert session.document.snapshot.labels(0).any()  # a request that is still being answered
     with pytest.raises(InputError, match="was closed; open it again"):
-        editing.add_object(session.document)
+        editing.AddObject().run(session.document)
 
 
 def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
@@ -189,7 +189,7 @@ def test_video_of_an_undecodable_name_is_opened_and_exported(folder):
         with closing(Served(session)) as served:  # closes the session
             assert served.open().do("describe")["result"]["name"] == clip.name
             draw(session, frame, 1)
-            session.export(["masks"])
+            Export(["masks"]).run(session)
     assert locate_project(session.document.folder)[0] == clip
     assert Document.read(session.document.folder).snapshot.drawn_frames == [0, 1]
 
@@ -283,27 +283,27 @@ def test_classes_of_results_are_offered(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
     change_record(results, classes=sdk.ObjectClasses({1: "cat", 2: "dog"}))
     session = reopen(results)
-    assert session.describe().classes == ["cat", "dog"]
+    assert Describe().run(session).classes == ["cat", "dog"]
 
 
 @pytest.mark.parametrize("range", [(8, 3), (0, LENGTH)])
 def test_invalid_range_rejected(session, range):
     problem = "must be in order and between frames 0 and 11"
     with pytest.raises(InputError, match=f"range {range[0]} to {range[1]}: {problem}"):
-        editing.set_range(session.document, *range)
+        editing.SetRange(*range).run(session.document)
 
 
 def test_range_belongs_to_the_document(session, folder, tmp_path):
     run_action(session, {"do": "set_range", "first": 3, "last": 8})
-    assert session.describe().range == (3, 8)
+    assert Describe().run(session).range == (3, 8)
     with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
-        assert other.describe().range is None
-        assert other.describe().project != session.describe().project
+        assert Describe().run(other).range is None
+        assert Describe().run(other).project != Describe().run(session).project
     run_action(session, {"do": "set_range", "first": 0, "last": LENGTH - 1})
-    assert session.describe().range is None
+    assert Describe().run(session).range is None
     for _ in range(2):
         run_action(session, {"do": "undo"})
-    assert session.describe().range is None
+    assert Describe().run(session).range is None
 
 
 def test_renamed_video_names_its_project(tmp_path):
@@ -339,12 +339,12 @@ def test_project_on_a_read_only_disk_opens_for_viewing(folder, session, monkeypa
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
     with closing(open_session(folder)) as again:
-        assert "opened for viewing; changes are refused" in again.describe().problems[0]
+        assert "opened for viewing; changes are refused" in Describe().run(again).problems[0]
         np.testing.assert_array_equal(again.document.snapshot.labels(5), truth(5) == 1)
-        for change in (lambda: draw(again, 3, 1), lambda: again.document.set_done(True), lambda: again.track(0)):
+        for change in (lambda: draw(again, 3, 1), lambda: again.document.set_done(True), lambda: Track(0).run(again)):
             with pytest.raises(InputError, match="opened for viewing, as it cannot be written; copy it to change it"):
                 change()
-        again.export(["masks"])
+        Export(["masks"]).run(again)
         assert again.archive.is_file()
     assert list_contents(session.document.folder) == before
 
@@ -358,6 +358,6 @@ def test_read_only_batch_lists_and_opens_clips(tmp_path, make_batch, monkeypatch
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
     batch = make_batch(results)
     with batch.use("a", is_page=True) as session:
-        assert session.describe().problems
+        assert Describe().run(session).problems
     batch.close()
     assert list_contents(session.document.folder) == before

@@ -11,6 +11,7 @@ from aotlab import InputError, sdk
 from aotlab_studio.document import editing
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.schema import ClassRule, Schema, list_shades, read_schema
+from aotlab_studio.session.actions import Export
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.sessions import draw
 from studio.tests.annotation.test_editing import VISION, convert_to_lab
@@ -54,47 +55,47 @@ def test_objects_of_a_class_get_shades_of_its_color(batch):
         def list_colors():
             return [item.color for item in document.snapshot.objects.values()]
 
-        editing.add_object(document)
+        editing.AddObject().run(document)
         for key in (1, 2, 3):
-            editing.change_object(document, key, class_name="dog")
+            editing.ChangeObject(key, class_name="dog").run(document)
         assert list_colors() == [red, dark, light]
-        editing.change_object(document, 2, class_name="person")
-        editing.change_object(document, 3, color="#123456")
-        editing.change_object(document, 3, name="Rex", class_name="dog")
+        editing.ChangeObject(2, class_name="person").run(document)
+        editing.ChangeObject(3, color="#123456").run(document)
+        editing.ChangeObject(3, name="Rex", class_name="dog").run(document)
         assert list_colors() == [red, "#00ff00", "#123456"]
-        editing.delete_object(document, 1)
+        editing.DeleteObject(1).run(document)
         tree = json.loads(coco(3))
         tree["categories"][0]["name"] = "dog"
         load_upload(document, 0, json.dumps(tree).encode(), targets={1: None, 2: None})
         assert list_colors() == ["#00ff00", "#123456", red, dark]
-        editing.add_object(document)
-        editing.merge_objects(document, 4, 6)  # the object without a class gets this one's
+        editing.AddObject().run(document)
+        editing.MergeObjects(4, 6).run(document)  # the object without a class gets this one's
         assert list_colors() == ["#00ff00", "#123456", dark, red]
 
 
 def test_new_object_gets_the_only_class_of_the_schema(document):
     document.schema = Schema(CLASSES[:1])
-    editing.add_object(document)
-    editing.paint(document, 0, None, [(5, 5), (9, 5)], 2)
+    editing.AddObject().run(document)
+    editing.Paint(0, None, [(5, 5), (9, 5)], 2).run(document)
     assert [(item.class_name, item.color) for item in document.snapshot.objects.values()] == [
         ("dog", color) for color in list_shades("#ff0000")[:2]
     ]
     document.schema = Schema(CLASSES)
-    object_id = editing.add_object(document).object_id
+    object_id = editing.AddObject().run(document).object_id
     assert document.snapshot.objects[object_id].class_name == ""
 
 
 @pytest.mark.parametrize("options", [[], ["polygons"]])
 def test_exported_cvat_file_has_the_classes(session, document, schema_of_document, options):
     draw(session, 0, 1)
-    editing.change_object(document, 1, class_name="dog", name="Rex")
-    session.export(["cvat"], options=options)
+    editing.ChangeObject(1, class_name="dog", name="Rex").run(document)
+    Export(["cvat"], options=options).run(session)
     assert read_schema(session.archive.parent / "cvat.xml").classes == CLASSES
 
 
 def test_exported_labeling_interface_has_the_classes(session, schema_of_document):
     draw(session, 0, 1)  # without a class
-    session.export(["label_studio"])
+    Export(["label_studio"]).run(session)
     root = ElementTree.parse(session.archive.parent / "label_studio_config.xml").getroot()
     assert [label.attrib for label in root.iter("Label")] == [
         {"value": "dog", "background": "#ff0000", "hotkey": "D"},
@@ -150,7 +151,7 @@ def load_attributes(document):
 @pytest.mark.parametrize("name", ["coco", "cvat"])
 def test_attributes_of_a_file_are_exported_unchanged(session, document, tmp_path, name):
     load_attributes(document)
-    result = session.export([name])
+    result = Export([name]).run(session)
     assert result.without_attributes == []
     path = session.archive.parent / sdk.make_output(name).file_name
     exported = sdk.read_annotations(path, sdk.VideoInfo.from_source(document.frames.source)).attribute_table()
@@ -160,7 +161,7 @@ def test_attributes_of_a_file_are_exported_unchanged(session, document, tmp_path
 
 def test_formats_without_attributes_say_so(session, document, caplog):
     load_attributes(document)
-    result = session.export(["coco", "yolo", "label_studio", "masks"])
+    result = Export(["coco", "yolo", "label_studio", "masks"]).run(session)
     assert result.without_attributes == ["yolo", "label_studio"]
     assert "yolo: without the attributes pose, sex, which coco and cvat store" in caplog.text
 
@@ -168,5 +169,5 @@ def test_formats_without_attributes_say_so(session, document, caplog):
 def test_merged_object_takes_attributes_of_the_other(session, document):
     load_attributes(document)
     before = document.snapshot.state.attributes[1]
-    editing.merge_objects(document, 1, into=2)
+    editing.MergeObjects(1, into=2).run(document)
     assert document.snapshot.state.attributes[2] == before

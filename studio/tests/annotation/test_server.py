@@ -183,7 +183,7 @@ def test_browsers_cache_frames_for_one_video_only(served, serve, tmp_path):
 
 def test_small_frame_shows_masks_in_their_colors(served):
     draw(served.session, 0, 1)
-    editing.change_object(served.session.document, 1, color="#0000ff")
+    editing.ChangeObject(1, color="#0000ff").run(served.session.document)
     plain, masked = (
         np.asarray(Image.open(io.BytesIO(served.get(f"/frame/0?width=60{query}").content))).astype(int)
         for query in ("&masks=0&near=0", "&masks=1")

@@ -5,7 +5,7 @@ import json
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Origin
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Describe, ListFramesToCheck, run_action
 from studio.tests.annotation.sessions import draw, draw_and_track, run_job
 from studio.tests.annotation.trackers import TruthTracker
 
@@ -15,7 +15,7 @@ def test_video_is_done_until_it_is_set_again(folder, session, document, reopen):
     assert document.status == "in progress"
     for done, status in ((True, "done"), (False, "in progress")):
         run_action(session, {"do": "set_done", "done": done}, Origin(message_id=7 + done))
-        assert (document.status, session.describe().done) == (status, done)
+        assert (document.status, Describe().run(session).done) == (status, done)
         assert Document.read(document.folder).status == status
     run_action(session, {"do": "set_done", "done": True}, Origin(message_id=8))  # sent again
     assert document.status == "in progress"
@@ -46,10 +46,10 @@ def test_log_has_time_and_action(session):
 
 def test_mark_that_does_not_show_is_not_removed(session, document):
     draw(session, 3, 1)
-    editing.set_checked(document, 3, True)
+    editing.SetChecked(3, True).run(document)
     draw(session, 3, 1, 2)
     head = document.log.head
-    editing.set_checked(document, 3, False)
+    editing.SetChecked(3, False).run(document)
     assert document.log.head == head
 
 
@@ -66,16 +66,16 @@ def test_checked_frame_is_unlisted_until_its_masks_change(folder, reopen):
 
     session = reopen(folder, Jumping())
     draw_and_track(session, 1)
-    listed = {entry.frame for entry in session.list_frames_to_check()}
+    listed = {entry.frame for entry in ListFramesToCheck().run(session)}
     assert 7 in listed
     for frame in sorted(listed):
         run_action(session, {"do": "set_checked", "frame": frame, "checked": True})
-    assert {*session.describe().checked} == listed
-    assert session.list_frames_to_check() == []
+    assert {*Describe().run(session).checked} == listed
+    assert ListFramesToCheck().run(session) == []
     run_job(session, 0)
-    assert {entry.frame for entry in session.list_frames_to_check()} == set()  # the same masks
+    assert {entry.frame for entry in ListFramesToCheck().run(session)} == set()  # the same masks
     session.runner.make_tracker = TruthTracker
     run_job(session, 0)
     session.runner.make_tracker = lambda: Jumping(shift=15)
     run_job(session, 0)
-    assert 7 in {entry.frame for entry in session.list_frames_to_check()}
+    assert 7 in {entry.frame for entry in ListFramesToCheck().run(session)}

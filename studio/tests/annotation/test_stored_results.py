@@ -15,6 +15,7 @@ from aotlab_studio.document.log import Changes, DoneRecord, Layer, Log
 from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskStore
 from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.session.actions import Describe
 from aotlab_studio.session.export import snapshot_for_export
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import LENGTH, truth
@@ -40,9 +41,9 @@ def test_scores_belong_to_the_shown_masks(session):
 def test_opening_measures_only_edited_frames_and_does_not_block(folder, session, monkeypatch, reopen):
     draw(session, 0, 1, 2)
     run_job(session, 0, last=5)
-    editing.change_object(session.document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(session.document)
     run_job(session, 0, last=5)  # object 2 only: frames of two layers, measured when they are stored
-    editing.change_object(session.document, 1, locked=False)
+    editing.ChangeObject(1, locked=False).run(session.document)
     set_mask(session.document, 5, 1, truth(5) == 1)
     draw(session, 9, 1, 2)
     session.close()
@@ -54,7 +55,7 @@ def test_opening_measures_only_edited_frames_and_does_not_block(folder, session,
         return measure_scores(labels, *values)
 
     monkeypatch.setattr("aotlab_studio.document.snapshot.measure_scores", measure)
-    assert [row[0] + row[5] + row[9] for row in session.describe().timeline.marks.values()] == ["GGG", "G8G"]
+    assert [row[0] + row[5] + row[9] for row in Describe().run(session).timeline.marks.values()] == ["GGG", "G8G"]
     assert [(labels == truth(5)).all() for labels in measured] == [True]
     session.close()
     change_rows(session.document.folder, "UPDATE scores SET content = x'00'")  # measured again
@@ -210,7 +211,7 @@ def test_replaced_results_go_at_the_next_start(folder, session, reopen):
     draw(session, 9, 1)  # only the version leads to the layer
     session, count = reopen_and_count()
     assert count == 3
-    session.document.restore_version(1)
+    editing.RestoreVersion(1).run(session.document)
     np.testing.assert_array_equal(session.document.snapshot.labels(2), mask(7))
     assert session.document.tracked_masks.layer(1).finished
 
@@ -248,7 +249,7 @@ def test_mask_of_a_rejected_edit_is_not_stored(session, document):
     draw(session, 0, 1)
     with limit_file_size(0), pytest.raises(InputError, match="cannot be written"):
         draw(session, 3, 1)
-    editing.set_range(document, 0, 5)
+    editing.SetRange(0, 5).run(document)
     assert document.database.query("SELECT count(*) FROM masks") == [(1,)]
 
 

@@ -21,7 +21,7 @@ from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.outdated import find_outdated, list_corrections, list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.protocol import JobEvent
-from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.actions import Describe, Export, ListFramesToCheck, Stop, Track, run_action
 from aotlab_studio.session.session import UnfinishedError
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import (
@@ -68,7 +68,7 @@ def test_directions_of_an_object_drawn_on_two_frames_are_merged(session):
 def test_both_directions_start_from_the_visible_mask(session, drawn_frame):
     draw(session, 6, 2)
     run_job(session, 6, last=8)
-    editing.reset_frame(session.document, 6)
+    editing.ResetFrame(6).run(session.document)
     draw(session, drawn_frame, 1)
     run_job(session, 7, "both")
     assert list_visible_frames(session, 1) == list(range(LENGTH))
@@ -78,7 +78,7 @@ def test_both_directions_start_from_the_visible_mask(session, drawn_frame):
 def test_both_directions_stop_at_an_absent_object(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
-    editing.mark_absent(session.document, 2, 2)
+    editing.MarkAbsent(2, 2).run(session.document)
     run_job(session, 8, "both")
     assert list_visible_frames(session, 2) == list(range(6, LENGTH))
 
@@ -88,7 +88,7 @@ def test_drawn_frame_on_the_way_is_a_reference(folder, reopen):
     session = reopen(folder, tracker)
     draw(session, 0, 1, 2)
     draw(session, 6, 1)
-    editing.mark_absent(session.document, 6, 2)
+    editing.MarkAbsent(6, 2).run(session.document)
     run_job(session, 0)
     assert (6, [1]) in tracker.calls
     assert list_visible_frames(session, 1) == list(range(LENGTH))
@@ -99,7 +99,7 @@ def test_drawn_frame_on_the_way_is_a_reference(folder, reopen):
 @pytest.mark.parametrize(("start", "direction", "count"), [(6, "forward", 6), (0, "both", 3)])
 def test_old_results_of_an_absent_object_are_removed(session, document, start, direction, count):
     draw_and_track(session, 1, 2)
-    editing.mark_absent(document, 6, 2)
+    editing.MarkAbsent(6, 2).run(document)
     draw(session, 8, 1)
     run_job(session, start, direction)
     assert list_visible_frames(session, 1) == list(range(LENGTH))
@@ -112,7 +112,7 @@ def test_old_results_of_an_absent_object_are_removed(session, document, start, d
 def test_absence_at_the_start_removes_old_results_before_it(session):
     draw(session, 11, 2)
     run_job(session, 11, "backward", first=3)
-    editing.mark_absent(session.document, 11, 2)
+    editing.MarkAbsent(11, 2).run(session.document)
     for frame in (0, 11):
         draw(session, frame, 1)
     run_job(session, 11, "both")
@@ -121,8 +121,8 @@ def test_absence_at_the_start_removes_old_results_before_it(session):
 
 def test_old_results_of_locked_objects_stay(session, document):
     draw_and_track(session, 1, 2)
-    editing.mark_absent(document, 6, 2)
-    editing.change_object(document, 2, locked=True)
+    editing.MarkAbsent(6, 2).run(document)
+    editing.ChangeObject(2, locked=True).run(document)
     run_job(session, 6)
     assert list_visible_frames(session, 2) == [index for index in range(LENGTH) if index != 6]
 
@@ -177,7 +177,7 @@ def test_failed_request_after_an_edit_keeps_results_current(session, document):
     draw(session, 0, 1)
 
     def make_tracker():
-        editing.set_range(document, 0, 5)
+        editing.SetRange(0, 5).run(document)
         raise InputError("checkpoint: missing")
 
     session.runner.make_tracker = make_tracker
@@ -199,12 +199,12 @@ def test_history_keeps_undone_but_not_canceled_tracking(session, undone):
 
 def test_only_unlocked_objects_are_written(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(document)
     run_job(session, 0)
     assert list_visible_frames(session, 1) == [0]
     assert list_visible_frames(session, 2) == list(range(LENGTH))
-    editing.change_object(document, 1, locked=False)
-    editing.change_object(document, 2, locked=True)
+    editing.ChangeObject(1, locked=False).run(document)
+    editing.ChangeObject(2, locked=True).run(document)
     draw(session, 0, 1)
     before = document.snapshot.labels(5) == 2
     run_job(session, 0)
@@ -244,7 +244,7 @@ def test_frame_stored_during_a_stop_counts(session, monkeypatch):
     document, add_tracked_masks = session.document, session.document.add_tracked_masks
 
     def stop_and_add(*values):
-        session.stop()
+        Stop().run(session)
         return add_tracked_masks(*values)
 
     monkeypatch.setattr(document, "add_tracked_masks", stop_and_add)
@@ -268,7 +268,7 @@ def test_stop_before_the_first_frame_removes_the_step(session, document, loading
         job = start_job(session, 0)
         if loading:
             wait_for_event(loads)
-        session.stop()
+        Stop().run(session)
     loaded.set()
     wait_for(job)
     assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
@@ -320,20 +320,20 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(session):
 def test_invalid_request_rejected(session, arguments, words):
     draw(session, 0, 1)
     with pytest.raises(InputError, match=words):
-        session.track(*arguments)
+        Track(*arguments).run(session)
 
 
 def test_request_without_masks_of_unlocked_objects_rejected(session, document):
-    editing.add_object(document)
+    editing.AddObject().run(document)
     with pytest.raises(InputError, match="no mask to track"):
-        session.track(3)
+        Track(3).run(session)
     draw(session, 0, 1)
-    editing.change_object(document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(document)
     with pytest.raises(InputError, match="all objects are locked"):
-        session.track(0, "forward")
-    editing.add_object(document)
+        Track(0, "forward").run(session)
+    editing.AddObject().run(document)
     with pytest.raises(InputError, match="no mask to track"):
-        session.track(0, "forward")
+        Track(0, "forward").run(session)
 
 
 def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
@@ -344,7 +344,7 @@ def test_frames_left_by_a_failed_tracker_are_outdated(folder, reopen):
     assert list_visible_frames(session) == [0, 1, 2, 3, 4]
     assert list_outdated(session.document.snapshot) == [(5, LENGTH - 1)]
     with pytest.raises(UnfinishedError):
-        session.export(["masks"])
+        Export(["masks"]).run(session)
     session.runner.make_tracker = TruthTracker
     run_job(session, 4)
     assert list_outdated(session.document.snapshot) == []
@@ -368,7 +368,7 @@ def test_lock_stops_a_request_in_its_first_direction(session, job_in_its_first_d
 
 
 def test_request_stopped_in_its_first_direction_is_undone(session, document, job_in_its_first_direction):
-    session.stop()
+    Stop().run(session)
     wait_for(job_in_its_first_direction)
     assert list_titles(document) == ("drawn", None)
     assert list_outdated(document.snapshot) == []
@@ -380,7 +380,7 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
     tracker = hold(session, 6)
     job = start_job(session, 0, "both")
     wait_until(lambda: job.done == 5)
-    editing.change_object(document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(document)
     before = list_labels(document)
     tracker.release_frames()
     wait_for(job)
@@ -392,8 +392,8 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
     assert list_visible_frames(session, 2) == list(range(LENGTH))
     assert not find_outdated(document.snapshot)[2].any()
     with pytest.raises(UnfinishedError, match="unlock locked objects, and track again"):
-        session.export(["masks"])
-    editing.change_object(document, 1, locked=False)
+        Export(["masks"]).run(session)
+    editing.ChangeObject(1, locked=False).run(document)
     assert list_outdated(Document.read(document.folder).snapshot) == [(1, 10)]
     run_job(session, 0, "both")
     assert list_outdated(document.snapshot) == []
@@ -402,15 +402,15 @@ def test_object_locked_between_both_directions_stops_the_run(session, document):
 def test_strips_show_drawn_absent_lost_and_tracked(folder, reopen):
     session = reopen(folder, TruthTracker(lose=range(4, LENGTH)))
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 2, locked=True)
-    editing.mark_absent(session.document, 11, 1)
+    editing.ChangeObject(2, locked=True).run(session.document)
+    editing.MarkAbsent(11, 1).run(session.document)
     events = []
     session.document.listeners[events.append] = None
     run_job(session, 0, "forward", 0, 10)
     assert session.document.timeline().marks == {1: "G888lllllllg", 2: "G-----------"}
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "888aaaalll"
     assert isinstance(events[-1], ResultsEvent)  # pages ask for the timeline, as earlier marks differ
-    checks = session.list_frames_to_check()
+    checks = ListFramesToCheck().run(session)
     assert (checks[0].frame, checks[0].sentence.partition(",")[0]) == (8, "object 1 is lost")
     assert all(check.object_ids == [1] for check in checks)
 
@@ -439,37 +439,37 @@ def test_end_of_tracking_describes_the_page_state_once(session, document):
 def test_tracking_is_cleared_from_a_frame_on_in_one_step(session, document):
     draw_and_track(session, 1, 2)
     draw(session, 8, 1)
-    editing.clear_tracking(document, 5)
+    editing.ClearTracking(5).run(document)
     assert list_tracked_frames(document.snapshot) == [1, 2, 3, 4]
     np.testing.assert_array_equal(document.snapshot.labels(8) == 1, truth(8) == 1)
     assert not document.snapshot.labels(7).any()
     with pytest.raises(InputError, match="no tracked masks"):
-        editing.clear_tracking(document, 5)
+        editing.ClearTracking(5).run(document)
     document.undo()
     np.testing.assert_array_equal(document.snapshot.labels(7), truth(7))
 
 
 def test_cleared_range_ends_at_the_last_frame(session, document):
     draw_and_track(session, 1)
-    editing.clear_tracking(document, 5, 99)
+    editing.ClearTracking(5, 99).run(document)
     assert document.snapshot.state.layers[2].last == LENGTH - 1
 
 
 def test_cleared_tracking_of_a_merged_object_is_hidden(session, document):
     draw_and_track(session, 1, 2)
-    editing.merge_objects(document, 2, 1)
-    editing.clear_tracking(document, 5)
+    editing.MergeObjects(2, 1).run(document)
+    editing.ClearTracking(5).run(document)
     assert list_visible_frames(session) == [0, 1, 2, 3, 4]
 
 
 def test_dropping_results_spares_locked_objects(session, document):
     draw_and_track(session, 1, 2)
-    editing.change_object(document, 2, locked=True)
-    editing.clear_tracking(document, 3, 4)
+    editing.ChangeObject(2, locked=True).run(document)
+    editing.ClearTracking(3, 4).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(3), np.where(truth(3) == 2, 2, 0))
     assert set(document.snapshot.scores(3)) == {2}
     np.testing.assert_array_equal(document.snapshot.labels(5), truth(5))
-    editing.clear_tracking(document, 0)
+    editing.ClearTracking(0).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(6), np.where(truth(6) == 2, 2, 0))
 
 
@@ -590,14 +590,14 @@ def test_request_that_cannot_be_undone_is_reported(session, document):
 def test_scores_exclude_pixels_of_locked_objects(session):
     draw_and_track(session, 1, 2)
     document, everywhere = session.document, np.full((40, 60), 2, np.uint16)
-    editing.change_object(document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(document)
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([2], 1, 5)}))
     document.add_tracked_masks(layer_id, LayerFrame(3, {2: Score(0.9, everywhere.size, 30.0, 20.0)}), everywhere)
     covered = np.where(truth(4) == 1, 2, 0).astype(np.uint16)
     document.add_tracked_masks(layer_id, LayerFrame(4, {2: Score(0.9, 100, 10.0, 10.0)}), covered)
-    editing.change_object(document, 1, locked=False)
-    editing.delete_object(document, 1)
+    editing.ChangeObject(1, locked=False).run(document)
+    editing.DeleteObject(1).run(document)
     assert document.snapshot.scores(4)[2] == Score(0.0, 0, 0.0, 0.0)
     assert document.snapshot.scores(3)[2].area == (document.snapshot.labels(3) == 2).sum() == everywhere.size - 100
 
@@ -633,7 +633,7 @@ def test_scores_of_a_merged_object_include_all_pixels(session):
     layer_id = document.make_layer_id()
     document.edit("tracking", Changes(layers={layer_id: Layer([1, 2], 1, 5)}))
     document.add_tracked_masks(layer_id, LayerFrame(3, measure_scores(labels, (1, 2), {1: 0.9, 2: 0.5})), labels)
-    editing.merge_objects(document, 2, 1)
+    editing.MergeObjects(2, 1).run(document)
     scores, (rows, columns) = document.snapshot.scores(3), np.nonzero(labels)
     assert scores == {1: scores[1]}
     assert scores[1].area == len(rows) == 110
@@ -644,7 +644,7 @@ def test_scores_of_a_merged_object_include_all_pixels(session):
 def test_first_tracking_shows_no_frame_as_outdated(session):
     draw(session, 0, 1)
     job, tracker = start_held_job(session, 2)
-    assert session.describe().outdated == {}
+    assert Describe().run(session).outdated == {}
     assert list_outdated(session.document.snapshot)  # an export asks
     tracker.release_frames()
     wait_for(job)
@@ -660,10 +660,10 @@ def test_cut_off_request_continues(session, folder, reopen, direction):
     tracker.release_frames()
     wait_for(job)
     again = reopen(folder)
-    cut_off = again.describe().cut_off
+    cut_off = Describe().run(again).cut_off
     request = msgspec.structs.asdict(cut_off)
     assert 0 < request.pop("frames") < LENGTH
     run_job(again, **request)
-    assert again.describe().cut_off is None
+    assert Describe().run(again).cut_off is None
     frames = {"forward": range(5, LENGTH), "backward": range(6), "both": range(LENGTH)}[direction]
     assert list_visible_frames(again) == [*frames]

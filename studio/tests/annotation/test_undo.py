@@ -55,7 +55,7 @@ def test_undo_of_a_job_keeps_corrections_of_other_objects(session, document, sho
     run_action(session, outline_message(4, 2, square(50, 2, 6)))
     wait_until_propagated(session)
     corrected = [labels == 2 for labels in list_labels(document)]
-    editing.change_object(document, 2, locked=True)
+    editing.ChangeObject(2, locked=True).run(document)
     run_job(session, 0)
     run_action(session, {"do": "undo"})
     np.testing.assert_array_equal([labels == 2 for labels in list_labels(document)], corrected)
@@ -65,7 +65,7 @@ def test_undone_lock_does_not_protect_and_redo_keeps_masks(session):
     draw_and_track(session, 1, 2)
     document, layer_id, everywhere = session.document, session.document.make_layer_id(), np.ones((40, 60), np.uint16)
     document.edit("tracking", Changes(layers={layer_id: Layer([1], 1, 4)}))
-    editing.change_object(document, 2, locked=True)
+    editing.ChangeObject(2, locked=True).run(document)
     document.add_tracked_masks(layer_id, LayerFrame(3, {1: Score(1.0, everywhere.size, 30.0, 20.0)}), everywhere)
     document.undo()
     document.add_tracked_masks(layer_id, LayerFrame(4, {1: Score(1.0, everywhere.size, 30.0, 20.0)}), everywhere)
@@ -84,6 +84,6 @@ def test_version_saved_while_tracking_shows_the_whole_run(session, document):
     wait_for(job)
     whole = list_labels(document)
     draw(session, 3, 1, 2)
-    document.restore_version(1)
+    editing.RestoreVersion(1).run(document)
     np.testing.assert_array_equal(list_labels(document), whole)
     assert list_outdated(document.snapshot) == []

@@ -19,6 +19,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.timeline import mark_frame
 from aotlab_studio.server import http
+from aotlab_studio.session.actions import Export
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload, read_upload
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, annotate_labels, png, truth
 from studio.tests.annotation.results import store_results
@@ -146,8 +147,8 @@ UPLOADS = {
 def test_archive_of_the_page_is_loaded(session, document, folder, tmp_path, names):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
-    editing.change_object(document, 2, class_name="dish")  # YOLO tells objects apart by class only
-    session.export(names, options=["polygons"])
+    editing.ChangeObject(2, class_name="dish").run(document)  # YOLO tells objects apart by class only
+    Export(names, options=["polygons"]).run(session)
     with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
         assert load_upload(other.document, 0, session.archive.read_bytes()).frames == [0, 5]
         for index in (0, 5):
@@ -160,8 +161,8 @@ def test_archive_of_the_page_is_loaded(session, document, folder, tmp_path, name
 def test_archive_with_coco_keeps_marks_of_absence(session, document, folder, tmp_path):
     draw(session, 0, 1, 2)
     draw(session, 5, 1)
-    editing.mark_absent(document, 5, 2)
-    session.export(["masks", "coco"])
+    editing.MarkAbsent(5, 2).run(document)
+    Export(["masks", "coco"]).run(session)
     with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
         load_upload(other.document, 0, session.archive.read_bytes())
         assert other.document.timeline().marks == document.timeline().marks
@@ -171,7 +172,7 @@ def test_archive_with_coco_keeps_marks_of_absence(session, document, folder, tmp
 @pytest.mark.parametrize("names", [["mots"], ["label_studio"]])
 def test_archive_of_a_file_with_its_classes_is_loaded(session, names):
     draw(session, 0, 1, 2)
-    session.export(names)
+    Export(names).run(session)
     folder = session.archive.parent
     files = {path.name: path.read_bytes() for path in folder.glob(f"{names[0]}*")}
     assert len(files) == 2
@@ -193,7 +194,7 @@ def test_archive_of_results_is_loaded(document, tmp_path, with_record, class_nam
 @pytest.mark.parametrize("name", ["results.json", "export.json"])
 def test_masks_named_like_a_record_are_loaded(session, name):
     draw(session, 0, 1)
-    session.export(["coco"])
+    Export(["coco"]).run(session)
     content = (session.archive.parent / "coco.json").read_bytes()
     assert load_upload(session.document, 0, zip_files({name: content})).frames == [0]
 
@@ -304,16 +305,16 @@ def test_upload_for_another_object_is_asked_about(served):
 
 def test_upload_of_other_names_is_matched_by_id_then_name(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 2, name="fish")
+    editing.ChangeObject(2, name="fish").run(document)
     with pytest.raises(AmbiguousObjectsError) as raised:
         load_upload(document, 0, UPLOADS["colors"])
     assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
-    editing.delete_object(document, 1)
+    editing.DeleteObject(1).run(document)
     load_upload(document, 0, content, chosen=2)
     assert [(item.id, item.name) for item in document.snapshot.objects.values()] == [(2, "fish"), (3, "tree")]
     double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
-    editing.change_object(document, 3, name="fish")
+    editing.ChangeObject(3, name="fish").run(document)
     with pytest.raises(AmbiguousObjectsError):
         load_upload(document, 0, double)
 
@@ -358,7 +359,7 @@ def test_assigned_ids_do_not_bind_to_objects(session):
     document = session.document
     draw(session, 0, 1, 2)
     for object_id, name in ((1, "cat"), (2, "bird")):
-        editing.change_object(document, object_id, name=name)
+        editing.ChangeObject(object_id, name=name).run(document)
     for index, name in ((3, "dog"), (4, "bird"), (5, "cat")):
         load_upload(document, 0, name_shape(index, name))
     assert [item.name for item in document.snapshot.objects.values()] == ["cat", "bird", "dog"]
@@ -380,7 +381,7 @@ def test_upload_that_arrives_twice_is_loaded_once(served):
 
 def test_upload_keeps_class_and_attributes_of_locked_objects(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(document)
     tree = json.loads(coco(3))
     for annotation in tree["annotations"]:
         annotation["attributes"]["blurred"] = True
@@ -394,10 +395,10 @@ def test_upload_keeps_class_and_attributes_of_locked_objects(session, document):
 
 def test_loaded_class_gets_an_id_of_its_own(session, document):
     draw(session, 0, 1)
-    editing.change_object(document, 1, class_name="dog")
+    editing.ChangeObject(1, class_name="dog").run(document)
     load_upload(document, 3, UPLOADS["coco"], targets={1: None, 2: None})
     assert document.snapshot.state.classes == {"dog": 1, "fish": 2}
-    session.export(["coco", "yolo"])
+    Export(["coco", "yolo"]).run(session)
     folder = session.archive.parent
     content = json.loads((folder / "coco.json").read_text())
     assert {each["name"]: each["id"] for each in content["categories"]} == {"dog": 1, "fish": 2}
@@ -408,7 +409,7 @@ def test_upload_covered_by_a_locked_object_is_not_absent(session):
     draw(session, 0, 1, 2)
     document = session.document
     run_job(session, 0)
-    editing.change_object(document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(document)
     load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
     assert document.snapshot.drawn_masks(3) == {}
     np.testing.assert_array_equal(document.snapshot.labels(3), truth(3))
@@ -471,7 +472,7 @@ def test_loaded_class_name_is_made_valid_with_its_id(document, name):
 
 def test_upload_does_not_overwrite_a_locked_object(session, document):
     draw(session, 0, 1, 2)
-    editing.change_object(document, 1, locked=True)
+    editing.ChangeObject(1, locked=True).run(document)
     loaded = load_upload(document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
     assert (loaded.lost_pixels, loaded.unchanged) == ({}, [1])
     np.testing.assert_array_equal(document.snapshot.labels(0), truth(0))

@@ -9,11 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from aotlab import InputError
 from aotlab_studio.document import events, log
@@ -251,7 +250,7 @@ class Document:
         page = step.page if step.page in list(self.listeners.values()) else None
         return events.StepInfo(step.title, step.time, step.frame, page)
 
-    def save_version(self, title: Annotated[str, Meta(max_length=120)] = "") -> None:
+    def save_version(self, title: str = "") -> None:
         """Save the current step as a version; raise `InputError` if there is no object."""
         with self.lock:
             if not self.snapshot.objects:
@@ -267,12 +266,6 @@ class Document:
         if not 1 <= number <= len(self.log.versions):
             raise InputError(f"version {number}: no such version; choose one of the list")
         return self.log.versions[number - 1]
-
-    def restore_version(self, number: int) -> None:
-        """Bring everything back as it was in a version, in one edit."""
-        with self.lock:
-            state = self.log.state(self.find_version(number).step)
-            self.edit(f"restore version {number}", state.diff(self.snapshot.state))
 
     def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> StoredMasks | None:
         """Store the tracked masks of a frame, H×W ids, in a layer; locked objects and frozen frames stay as they are.

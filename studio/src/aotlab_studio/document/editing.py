@@ -1,10 +1,11 @@
-"""Edits of masks and objects; each is one step of the log.
+"""Edits of masks and objects; each is one step of the log. Points are in pixels of the frame.
 
-The page calls those in `EDITS`. Their parameters are the fields of its messages; points are in pixels of the frame.
+An `Edit` is a message of the page; its tag is the name of the action.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +24,8 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.video import require_frame
 
 MAX_POINTS = 20_000
+WORD = re.compile("(?<!^)(?=[A-Z])")
+"""Start of a word in the name of a class."""
 Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
 Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
@@ -32,7 +35,7 @@ KeptPixels = Literal["drawn", "all", "none"]
 """Pixels that other objects keep beside a prompt, besides those of locked objects."""
 Shape = Literal["grow", "shrink", "smooth", "fill holes", "drop specks"]
 Reach = Annotated[int, Meta(ge=1, le=100)]
-Edit = Callable[[np.ndarray], np.ndarray]
+EditFunction = Callable[[np.ndarray], np.ndarray]
 """Function that gets the mask of an object, H×W bool, and returns its new mask."""
 
 
@@ -58,6 +61,20 @@ class ChangedFrames(Struct, frozen=True):
     """Number of frames whose masks changed."""
 
 
+class Action(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag=lambda name: WORD.sub("_", name).lower()
+):
+    """Base class of the messages of the page: a name in ``do``, such as ``fill_polygon``, and fields."""
+
+
+class Edit(Action, frozen=True):
+    """Base class of the actions that add a step to the log."""
+
+    def run(self, document: Document) -> Any:
+        """Carry it out; raise `InputError` if it is refused."""
+        raise NotImplementedError
+
+
 def require_editable(document: Document, object_id: int) -> ObjectInfo:
     """Return an object; raise `InputError` if it is unknown or locked."""
     item = document.snapshot.find_object(object_id)
@@ -70,7 +87,7 @@ def edit_mask(
     document: Document,
     frame: int,
     object_id: int | None,
-    edit: Edit,
+    edit: EditFunction,
     title: str,
     *,
     require_change: bool = False,
@@ -111,52 +128,57 @@ def edit_mask(
         return result
 
 
-def paint(
-    document: Document,
-    frame: int,
-    object_id: int | None,
-    points: Points,
-    radius: Radius,
-    erase: bool = False,
-    keep_others: bool = False,
-) -> EditResult:
+class Paint(Edit, frozen=True):
     """Draw or erase with a round brush of ``radius`` pixels; see `edit_mask`."""
-    area = painting.draw_stroke(document.masks.size, points, radius)
-    edit = _edit_area(document, frame, area, erase=erase, keep_others=keep_others)
-    return edit_mask(document, frame, object_id, edit, "eraser" if erase else "brush", require_change=True)
+
+    frame: int
+    object_id: int | None
+    points: Points
+    radius: Radius
+    erase: bool = False
+    keep_others: bool = False
+
+    def run(self, document: Document) -> EditResult:
+        area = painting.draw_stroke(document.masks.size, self.points, self.radius)
+        edit = _edit_area(document, self.frame, area, erase=self.erase, keep_others=self.keep_others)
+        return edit_mask(
+            document, self.frame, self.object_id, edit, "eraser" if self.erase else "brush", require_change=True
+        )
 
 
-def fill_polygon(
-    document: Document,
-    frame: int,
-    object_id: int | None,
-    points: Corners,
-    erase: bool = False,
-    keep_others: bool = False,
-) -> EditResult:
+class FillPolygon(Edit, frozen=True):
     """Fill or erase the inside of a polygon or lasso; see `edit_mask`."""
-    area = painting.draw_polygon(document.masks.size, points)
-    edit = _edit_area(document, frame, area, erase=erase, keep_others=keep_others)
-    return edit_mask(document, frame, object_id, edit, "outline", require_change=True)
+
+    frame: int
+    object_id: int | None
+    points: Corners
+    erase: bool = False
+    keep_others: bool = False
+
+    def run(self, document: Document) -> EditResult:
+        area = painting.draw_polygon(document.masks.size, self.points)
+        edit = _edit_area(document, self.frame, area, erase=self.erase, keep_others=self.keep_others)
+        return edit_mask(document, self.frame, self.object_id, edit, "outline", require_change=True)
 
 
-def reshape(
-    document: Document,
-    frame: int,
-    object_id: int,
-    shape: Shape,
-    radius: Reach = 2,
-    last: NonNegativeInt | None = None,
-) -> ChangedFrames:
+class Reshape(Edit, frozen=True):
     """Change the outline of an object on ``frame``, or also on those after it up to ``last``; see `draw_on_frames`."""
-    require_editable(document, object_id)
-    snapshot = document.snapshot
 
-    def find_masks(index: int) -> dict[int, np.ndarray]:
-        mask = snapshot.labels(index) == object_id
-        return {object_id: reshape_mask(mask, shape, radius)} if mask.any() else {}
+    frame: int
+    object_id: int
+    shape: Shape
+    radius: Reach = 2
+    last: NonNegativeInt | None = None
 
-    return draw_on_frames(document, _list_frames(snapshot, frame, last), find_masks, shape)
+    def run(self, document: Document) -> ChangedFrames:
+        require_editable(document, self.object_id)
+        snapshot = document.snapshot
+
+        def find_masks(index: int) -> dict[int, np.ndarray]:
+            mask = snapshot.labels(index) == self.object_id
+            return {self.object_id: reshape_mask(mask, self.shape, self.radius)} if mask.any() else {}
+
+        return draw_on_frames(document, _list_frames(snapshot, self.frame, self.last), find_masks, self.shape)
 
 
 def reshape_mask(mask: np.ndarray, shape: Shape, radius: int) -> np.ndarray:
@@ -167,14 +189,7 @@ def reshape_mask(mask: np.ndarray, shape: Shape, radius: int) -> np.ndarray:
     return tools.get(shape, painting.drop_specks)(mask, radius)
 
 
-def paste_masks(
-    document: Document,
-    source: int,
-    frame: int,
-    last: NonNegativeInt | None = None,
-    object_id: int | None = None,
-    take: bool = False,
-) -> ChangedFrames:
+class PasteMasks(Edit, frozen=True):
     """Draw masks of one frame on ``frame``, or also on those after it up to ``last``; see `draw_on_frames`.
 
     Args:
@@ -182,17 +197,27 @@ def paste_masks(
         object_id: the only object to copy; None: all that show and are not locked.
         take: take pixels of other objects, unless they are locked.
     """
-    snapshot = document.snapshot
-    require_frame(source, snapshot.count)
-    labels = snapshot.labels(source)
-    ids = {*np.unique(labels).tolist()} - {0, *snapshot.locked_ids}
-    if object_id is not None:
-        ids &= {require_editable(document, object_id).id}
-    if not ids:
-        raise InputError(f"paste: no mask to copy on frame {source}; go to a frame that shows one, and copy it")
-    frames = [index for index in _list_frames(snapshot, frame, last) if index != source]
-    masks = {key: labels == key for key in sorted(ids)}
-    return draw_on_frames(document, frames, lambda _: masks, "paste", take=take)
+
+    source: int
+    frame: int
+    last: NonNegativeInt | None = None
+    object_id: int | None = None
+    take: bool = False
+
+    def run(self, document: Document) -> ChangedFrames:
+        snapshot = document.snapshot
+        require_frame(self.source, snapshot.count)
+        labels = snapshot.labels(self.source)
+        ids = {*np.unique(labels).tolist()} - {0, *snapshot.locked_ids}
+        if self.object_id is not None:
+            ids &= {require_editable(document, self.object_id).id}
+        if not ids:
+            raise InputError(
+                f"paste: no mask to copy on frame {self.source}; go to a frame that shows one, and copy it"
+            )
+        frames = [index for index in _list_frames(snapshot, self.frame, self.last) if index != self.source]
+        masks = {key: labels == key for key in sorted(ids)}
+        return draw_on_frames(document, frames, lambda _: masks, "paste", take=self.take)
 
 
 def _list_frames(snapshot: Snapshot, first: int, last: int | None) -> list[int]:
@@ -248,194 +273,271 @@ def find_protected_pixels(
     return np.isin(snapshot.labels(frame), [*others, *snapshot.locked_ids])
 
 
-def mark_absent(document: Document, frame: int, object_id: int) -> EditResult:
+class MarkAbsent(Edit, frozen=True):
     """Mark the object as absent on this frame."""
-    return edit_mask(document, frame, object_id, np.zeros_like, "mark absent")
+
+    frame: int
+    object_id: int
+
+    def run(self, document: Document) -> EditResult:
+        return edit_mask(document, self.frame, self.object_id, np.zeros_like, "mark absent")
 
 
-def reset_frame(document: Document, frame: int) -> None:
+class ResetFrame(Edit, frozen=True):
     """Remove the drawn masks of a frame, except of locked objects, so that tracked masks show again."""
-    with document.lock:
-        snapshot = document.snapshot
-        snapshot.require_not_frozen([frame])
-        masks = snapshot.drawn_masks(frame)
-        locked = {key: masks[key] for key in snapshot.locked_ids if key in masks}
-        if masks == locked:
-            raise InputError(f"reset frame: no drawn mask on frame {frame}, except of locked objects")
-        changes = Changes(drawn_masks={frame: locked or None})
-        covers_locked = False
-        after = snapshot.with_changes(changes)
-        with suppress(InputError):  # a damaged mask, which a reset removes
-            labels = snapshot.labels(frame)
-            covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)).any()
-        if covers_locked:
-            raise InputError("reset frame: a tracked mask would cover a locked object; unlock it first")
-        document.edit("reset frame", changes, frame, track_again=True)
+
+    frame: int
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            snapshot = document.snapshot
+            snapshot.require_not_frozen([self.frame])
+            masks = snapshot.drawn_masks(self.frame)
+            locked = {key: masks[key] for key in snapshot.locked_ids if key in masks}
+            if masks == locked:
+                raise InputError(f"reset frame: no drawn mask on frame {self.frame}, except of locked objects")
+            changes = Changes(drawn_masks={self.frame: locked or None})
+            covers_locked = False
+            after = snapshot.with_changes(changes)
+            with suppress(InputError):  # a damaged mask, which a reset removes
+                labels = snapshot.labels(self.frame)
+                covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(self.frame) != labels)).any()
+            if covers_locked:
+                raise InputError("reset frame: a tracked mask would cover a locked object; unlock it first")
+            document.edit("reset frame", changes, self.frame, track_again=True)
 
 
-def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
+class SplitObject(Edit, frozen=True):
     """Turn the connected part of a mask under a point into a new object on this frame; see `edit_mask`."""
-    with document.lock:
-        require_editable(document, object_id)
-        mask = document.snapshot.labels(frame) == object_id
-        piece = painting.find_part(mask, point)
-        if piece is None:
-            raise InputError("split: the point is not on the object; click on the part to split off")
-        if (piece == mask).all():
-            raise InputError("split: the object is in one piece; erase a gap between its parts first")
-        return edit_mask(document, frame, None, lambda _: piece, "split object")
+
+    frame: int
+    object_id: int
+    point: Point
+
+    def run(self, document: Document) -> EditResult:
+        with document.lock:
+            require_editable(document, self.object_id)
+            mask = document.snapshot.labels(self.frame) == self.object_id
+            piece = painting.find_part(mask, self.point)
+            if piece is None:
+                raise InputError("split: the point is not on the object; click on the part to split off")
+            if (piece == mask).all():
+                raise InputError("split: the object is in one piece; erase a gap between its parts first")
+            return edit_mask(document, self.frame, None, lambda _: piece, "split object")
 
 
-def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
+class Reassign(Edit, frozen=True):
     """Give an object the connected part of another object's mask under a point; see `edit_mask`."""
-    with document.lock:
-        item, labels = require_editable(document, object_id), document.snapshot.labels(frame)
-        piece = painting.find_part(np.where(labels == object_id, 0, labels), point)
-        if piece is None:
-            raise InputError(f"reassign: click on a part of another object, which becomes {item.name}'s")
-        require_editable(document, int(labels[piece][0]))
-        return edit_mask(document, frame, object_id, lambda mask: mask | piece, "reassign part")
+
+    frame: int
+    object_id: int
+    point: Point
+
+    def run(self, document: Document) -> EditResult:
+        with document.lock:
+            item, labels = require_editable(document, self.object_id), document.snapshot.labels(self.frame)
+            piece = painting.find_part(np.where(labels == self.object_id, 0, labels), self.point)
+            if piece is None:
+                raise InputError(f"reassign: click on a part of another object, which becomes {item.name}'s")
+            require_editable(document, int(labels[piece][0]))
+            return edit_mask(document, self.frame, self.object_id, lambda mask: mask | piece, "reassign part")
 
 
-def add_object(document: Document) -> EditResult:
+class AddObject(Edit, frozen=True):
     """Add an object; raise `InputError` if there are too many."""
-    with document.lock:
-        item = _make_object(document)
-        result = EditResult(item.id)
-        document.edit("new object", Changes(objects={item.id: item}), result=result)
-        return result
+
+    def run(self, document: Document) -> EditResult:
+        with document.lock:
+            item = _make_object(document)
+            result = EditResult(item.id)
+            document.edit("new object", Changes(objects={item.id: item}), result=result)
+            return result
 
 
-def change_object(
-    document: Document,
-    object_id: int,
-    *,
-    name: str | None = None,
-    color: Color | None = None,
-    locked: bool | None = None,
-    class_name: str | None = None,
-) -> None:
+class ChangeObject(Edit, frozen=True):
     """Set fields of an object, except those that are None; raise `InputError` for an unusable name.
 
     A new class brings its color, unless one is given; see `Schema.color_object`.
     """
-    with document.lock:
-        before, known_classes = document.snapshot.find_object(object_id), document.snapshot.state.classes
-        fields: dict[str, Any] = {"name": name, "color": color, "locked": locked, "class_name": class_name}
-        item = check_object(replace(before, **{key: value for key, value in fields.items() if value is not None}))
-        if before.name == item.name == before.class_name:  # its name was its class
-            item = replace(item, name=item.class_name or f"object {item.id}")
-        if color is None:
-            item = document.schema.color_object(item, document.snapshot.objects)
-        classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
-        document.edit("change object", Changes({object_id: item}, classes=classes))
+
+    object_id: int
+    name: str | None = None
+    color: Color | None = None
+    locked: bool | None = None
+    class_name: str | None = None
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            before, known_classes = document.snapshot.find_object(self.object_id), document.snapshot.state.classes
+            fields: dict[str, Any] = {
+                "name": self.name,
+                "color": self.color,
+                "locked": self.locked,
+                "class_name": self.class_name,
+            }
+            item = check_object(replace(before, **{key: value for key, value in fields.items() if value is not None}))
+            if before.name == item.name == before.class_name:  # its name was its class
+                item = replace(item, name=item.class_name or f"object {item.id}")
+            if self.color is None:
+                item = document.schema.color_object(item, document.snapshot.objects)
+            classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
+            document.edit("change object", Changes({self.object_id: item}, classes=classes))
 
 
-def delete_object(document: Document, object_id: int) -> None:
+class DeleteObject(Edit, frozen=True):
     """Remove an object from all frames; raise `InputError` if it is unknown or locked."""
-    with document.lock:
-        require_editable(document, object_id)
-        document.edit("delete object", Changes(objects={object_id: None}))
+
+    object_id: int
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            require_editable(document, self.object_id)
+            document.edit("delete object", Changes(objects={self.object_id: None}))
 
 
-def merge_objects(document: Document, object_id: int, into: int) -> None:
+class MergeObjects(Edit, frozen=True):
     """Give all pixels of an object to another one, and its class or attributes to one without any.
 
     Raises:
         InputError: one is unknown or locked.
     """
-    if object_id == into:
-        raise InputError(f"object {object_id}: cannot be merged with itself; choose another one")
-    with document.lock:
-        for merged_id in (object_id, into):
-            require_editable(document, merged_id)
-        snapshot, new_pngs = document.snapshot, dict[str, bytes]()
-        drawn_masks = dict[int, dict[int, str]]()
-        for frame in snapshot.drawn_frames:
-            masks = snapshot.drawn_masks(frame)
-            # a drawn mask of one object would hide the tracked mask of the other
-            if masks.keys() & {object_id, into}:
-                both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
-                drawn_masks[frame] = {key: digest for key, digest in masks.items() if key != object_id} | {into: both}
-        item, target = snapshot.objects[object_id], snapshot.objects[into]
-        below, above = (snapshot.state.attributes.get(key) for key in (object_id, into))
-        others = {key: other for key, other in snapshot.objects.items() if key != object_id}
-        merged = replace(target, class_name=target.class_name or item.class_name)
-        objects = {object_id: None, into: document.schema.color_object(merged, others)}
-        changes = Changes(objects, drawn_masks, merged={object_id: into}, attributes={into: above or below})
-        document.edit("merge objects", changes, new_pngs=new_pngs, track_again=True)
+
+    object_id: int
+    into: int
+
+    def run(self, document: Document) -> None:
+        if self.object_id == self.into:
+            raise InputError(f"object {self.object_id}: cannot be merged with itself; choose another one")
+        with document.lock:
+            for merged_id in (self.object_id, self.into):
+                require_editable(document, merged_id)
+            snapshot, new_pngs = document.snapshot, dict[str, bytes]()
+            drawn_masks = dict[int, dict[int, str]]()
+            for frame in snapshot.drawn_frames:
+                masks = snapshot.drawn_masks(frame)
+                # a drawn mask of one object would hide the tracked mask of the other
+                if masks.keys() & {self.object_id, self.into}:
+                    both = document.masks.encode(np.isin(snapshot.labels(frame), (self.object_id, self.into)), new_pngs)
+                    drawn_masks[frame] = {key: digest for key, digest in masks.items() if key != self.object_id} | {
+                        self.into: both
+                    }
+            item, target = snapshot.objects[self.object_id], snapshot.objects[self.into]
+            below, above = (snapshot.state.attributes.get(key) for key in (self.object_id, self.into))
+            others = {key: other for key, other in snapshot.objects.items() if key != self.object_id}
+            merged = replace(target, class_name=target.class_name or item.class_name)
+            objects = {self.object_id: None, self.into: document.schema.color_object(merged, others)}
+            changes = Changes(
+                objects, drawn_masks, merged={self.object_id: self.into}, attributes={self.into: above or below}
+            )
+            document.edit("merge objects", changes, new_pngs=new_pngs, track_again=True)
 
 
-def clear_tracking(document: Document, frame: int, last: NonNegativeInt | None = None) -> None:
+class ClearTracking(Edit, frozen=True):
     """Hide the tracked masks of unlocked objects from ``frame`` to ``last``; raise `InputError` if there are none."""
-    with document.lock:
-        snapshot = document.snapshot
-        end = snapshot.editable_range[1]
-        last = end if last is None else min(last, end)
-        ids = snapshot.expand_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
-        if not snapshot.flag_tracked(ids)[frame : last + 1].any():
-            raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
-        layer = Layer(ids, frame, last, frame, "empty")
-        document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), frame)
+
+    frame: int
+    last: NonNegativeInt | None = None
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            snapshot = document.snapshot
+            end = snapshot.editable_range[1]
+            last = end if self.last is None else min(self.last, end)
+            ids = snapshot.expand_merged_ids(snapshot.objects.keys() - snapshot.locked_ids)
+            if not snapshot.flag_tracked(ids)[self.frame : last + 1].any():
+                raise InputError("clear tracking: no tracked masks from this frame on; nothing was changed")
+            layer = Layer(ids, self.frame, last, self.frame, "empty")
+            document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), self.frame)
 
 
-def take_pixels(document: Document, layer: NonNegativeInt) -> None:
+class TakePixels(Edit, frozen=True):
     """Track a correction again, which then takes pixels of other objects; raise `InputError` after another step."""
-    with document.lock:
-        item = document.snapshot.state.layers.get(layer)
-        if item is None or item.takes_from is None or document.log.layer_steps[layer] != document.log.head:
-            raise InputError("take pixels: something else was done since; draw the mask again")
-        correction = structs.replace(item, kind="correction", takes_from=None)
-        document.edit("take pixels", Changes(layers={document.make_layer_id(): correction}))
+
+    layer: NonNegativeInt
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            item = document.snapshot.state.layers.get(self.layer)
+            if item is None or item.takes_from is None or document.log.layer_steps[self.layer] != document.log.head:
+                raise InputError("take pixels: something else was done since; draw the mask again")
+            correction = structs.replace(item, kind="correction", takes_from=None)
+            document.edit("take pixels", Changes(layers={document.make_layer_id(): correction}))
 
 
-def set_checked(document: Document, frame: int, checked: bool) -> None:
+class SetChecked(Edit, frozen=True):
     """Mark a frame as checked, or remove the mark; raise `InputError` if the frame has no masks."""
-    with document.lock:
-        snapshot, digest = document.snapshot, document.snapshot.digest_frame(frame)
-        if checked == (frame in snapshot.checked_frames):
-            return
-        if checked and frame not in snapshot.annotated_frames:
-            raise InputError(f"frame {frame}: no mask to check; draw or track an object first")
-        title = "mark as checked" if checked else "mark as not checked"
-        document.edit(title, Changes(checked={frame: digest if checked else None}), frame)
+
+    frame: int
+    checked: bool
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            snapshot, digest = document.snapshot, document.snapshot.digest_frame(self.frame)
+            if self.checked == (self.frame in snapshot.checked_frames):
+                return
+            if self.checked and self.frame not in snapshot.annotated_frames:
+                raise InputError(f"frame {self.frame}: no mask to check; draw or track an object first")
+            title = "mark as checked" if self.checked else "mark as not checked"
+            document.edit(title, Changes(checked={self.frame: digest if self.checked else None}), self.frame)
 
 
-def set_frozen(document: Document, frame: int, frozen: bool) -> None:
+class SetFrozen(Edit, frozen=True):
     """Freeze a frame: its masks become drawn ones, and nothing but a person changes them; or end that.
 
     Raises `InputError` if the frame has no mask. Its mark of *checked* stays.
     """
-    with document.lock:
-        snapshot, new_pngs = document.snapshot, dict[str, bytes]()
-        if frozen == snapshot.is_frozen(frame):
-            return
-        item = snapshot.state.frozen.get(frame, FrozenFrame())
-        if not frozen:
-            changes = Changes(frozen={frame: structs.replace(item, unfrozen=True)})
-            return document.edit("unfreeze frame", changes, frame)
-        labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
-        tracked_ids = np.setdiff1d(labels, [0, *drawn_masks]).tolist()
-        if not (drawn_masks or tracked_ids):
-            raise InputError(f"frame {frame}: no mask to freeze; draw or track an object first")
-        tracked = {key: document.masks.encode(labels == key, new_pngs) for key in tracked_ids}
-        changes = Changes(
-            drawn_masks={frame: drawn_masks | tracked}, frozen={frame: FrozenFrame({**item.tracked, **tracked})}
-        )
-        if snapshot.is_checked(frame):
-            checked = {frame: snapshot.with_changes(changes).digest_frame(frame)}
-            changes = structs.replace(changes, checked=checked)
-        return document.edit("freeze frame", changes, frame, new_pngs)
+
+    frame: int
+    frozen: bool
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            snapshot, new_pngs = document.snapshot, dict[str, bytes]()
+            if self.frozen == snapshot.is_frozen(self.frame):
+                return
+            item = snapshot.state.frozen.get(self.frame, FrozenFrame())
+            if not self.frozen:
+                changes = Changes(frozen={self.frame: structs.replace(item, unfrozen=True)})
+                return document.edit("unfreeze frame", changes, self.frame)
+            labels, drawn_masks = snapshot.labels(self.frame), snapshot.drawn_masks(self.frame)
+            tracked_ids = np.setdiff1d(labels, [0, *drawn_masks]).tolist()
+            if not (drawn_masks or tracked_ids):
+                raise InputError(f"frame {self.frame}: no mask to freeze; draw or track an object first")
+            tracked = {key: document.masks.encode(labels == key, new_pngs) for key in tracked_ids}
+            changes = Changes(
+                drawn_masks={self.frame: drawn_masks | tracked},
+                frozen={self.frame: FrozenFrame({**item.tracked, **tracked})},
+            )
+            if snapshot.is_checked(self.frame):
+                checked = {self.frame: snapshot.with_changes(changes).digest_frame(self.frame)}
+                changes = structs.replace(changes, checked=checked)
+            return document.edit("freeze frame", changes, self.frame, new_pngs)
 
 
-def set_range(document: Document, first: NonNegativeInt | None = None, last: NonNegativeInt | None = None) -> None:
+class SetRange(Edit, frozen=True):
     """Set the range of frames to track, which includes ``last``. None stands for the start or the end."""
-    start, end = document.snapshot.editable_range
-    first, last = start if first is None else first, end if last is None else last
-    if not start <= first <= last <= end:
-        raise InputError(f"range {first} to {last}: must be in order and between frames {start} and {end}")
-    whole = (first, last) == (0, document.snapshot.count - 1)
-    document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
+
+    first: NonNegativeInt | None = None
+    last: NonNegativeInt | None = None
+
+    def run(self, document: Document) -> None:
+        start, end = document.snapshot.editable_range
+        first, last = start if self.first is None else self.first, end if self.last is None else self.last
+        if not start <= first <= last <= end:
+            raise InputError(f"range {first} to {last}: must be in order and between frames {start} and {end}")
+        whole = (first, last) == (0, document.snapshot.count - 1)
+        document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
+
+
+class RestoreVersion(Edit, frozen=True):
+    """Bring everything back as it was in a version, in one edit."""
+
+    number: int
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            state = document.log.state(document.find_version(self.number).step)
+            document.edit(f"restore version {self.number}", state.diff(document.snapshot.state))
 
 
 def _make_object(document: Document) -> ObjectInfo:
@@ -446,17 +548,9 @@ def _make_object(document: Document) -> ObjectInfo:
     return schema.color_object(item, document.snapshot.state.objects)
 
 
-def _edit_area(document: Document, frame: int, area: np.ndarray, *, erase: bool, keep_others: bool) -> Edit:
+def _edit_area(document: Document, frame: int, area: np.ndarray, *, erase: bool, keep_others: bool) -> EditFunction:
     def edit(mask: np.ndarray) -> np.ndarray:
         free = document.snapshot.labels(frame) == 0 if keep_others else True
         return mask & ~area if erase else mask | (area & free)
 
     return edit
-
-
-EDITS: Sequence[Callable[..., Any]] = (
-    paint, fill_polygon, reshape, paste_masks, mark_absent, reset_frame, split_object, reassign, add_object,
-    change_object, delete_object, merge_objects, set_range, clear_tracking, set_checked, set_frozen, take_pixels,
-    Document.restore_version,
-)  # fmt: skip
-"""Actions of the page that add a step to the log."""

@@ -146,8 +146,10 @@ class State(Struct, frozen=True):
 
 
 class Origin(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Page and message that a record comes from."""
+    """Action, page and message that a record comes from."""
 
+    action: str = ""
+    """Name of the action; empty for the import of the output of `aotlab track`."""
     page: str | None = None
     """Id of the page. While the page is open, no other page can undo or redo its edits."""
     message_id: int | None = field(default=None, name="message")

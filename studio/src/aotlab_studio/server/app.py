@@ -32,8 +32,8 @@ from aotlab_studio.document.log import Origin
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server import http
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.session.actions import Targets, run_on_target
-from aotlab_studio.session.session import REPEATABLE_ACTIONS, Session, UnfinishedError
+from aotlab_studio.session.actions import REPEATABLE_ACTIONS, Targets, run_on_target
+from aotlab_studio.session.session import Session, UnfinishedError
 from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
 from aotlab_studio.utils.files import encode_json
 from aotlab_studio.utils.video import encode_jpeg, require_frame
@@ -108,7 +108,7 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         body = await http.read_body(request)
         try:
             message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
-            origin = Origin(page=query.get("page"), message_id=message)
+            origin = Origin(action="load_masks", page=query.get("page"), message_id=message)
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
             load = partial(load_upload, session.document, index, body, origin, chosen=chosen, targets=targets)

@@ -1,27 +1,300 @@
-"""Actions of the page. The fields of a message are the parameters of its action, and are checked by their types.
+"""Actions of the page: edits, and those that concern a session.
 
 ``scripts/page_types.py`` writes messages, results and events as TypeScript for the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from inspect import signature
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Union, get_type_hints
 
 import msgspec
+import numpy as np
+from msgspec import Meta
 
-from aotlab import InputError
-from aotlab_studio.document.document import Document
-from aotlab_studio.document.editing import EDITS, EditResult
-from aotlab_studio.document.log import NO_ORIGIN, Origin
-from aotlab_studio.session.session import Session
+from aotlab import InputError, Prompt, internal, sdk
+from aotlab_studio import protocol
+from aotlab_studio.document import editing
+from aotlab_studio.document.editing import Action, Box, Clicks, Edit, EditResult, KeptPixels, Points, Reach, Shape
+from aotlab_studio.document.events import StepInfo, Timeline
+from aotlab_studio.document.log import NO_ORIGIN, Direction, Origin
+from aotlab_studio.document.painting import find_outlines
+from aotlab_studio.protocol import JobProgress
+from aotlab_studio.review.checks import list_checks
+from aotlab_studio.session.export import add_record, export_masks, snapshot_for_export
+from aotlab_studio.session.prompting import PromptInput, PromptMode, center_points, choose_change, draw_prompted
+from aotlab_studio.session.session import Session, find_cut_off
+from aotlab_studio.utils.files import stage_files
 from aotlab_studio.utils.video import require_frame
 
+MAX_CHECKS = 500
 Targets = dict[str, int | None]
 """Object id by the name that a page gives to an object that may not exist yet; None: a new object."""
+Outline = list[tuple[int, int]]
+
+
+class SessionAction(Action, frozen=True):
+    """Base class of the actions that need the jobs, prompts or pages of a session, or that add no edit."""
+
+    def run(self, session: Session) -> Any:
+        """Carry it out; raise `InputError` if it is refused."""
+        raise NotImplementedError
+
+
+class GetTimeline(SessionAction, frozen=True, tag="timeline"):
+    """Return the marks of each object on all frames."""
+
+    def run(self, session: Session) -> Timeline:
+        return session.document.timeline()
+
+
+class ListVersions(SessionAction, frozen=True):
+    """Return the versions, newest first."""
+
+    def run(self, session: Session) -> list[StepInfo]:
+        return session.document.list_versions()
+
+
+class SaveVersion(SessionAction, frozen=True):
+    """Save the current step as a version; raise `InputError` if there is no object."""
+
+    title: Annotated[str, Meta(max_length=120)] = ""
+
+    def run(self, session: Session) -> None:
+        session.document.save_version(self.title)
+
+
+class Undo(SessionAction, frozen=True):
+    """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""
+
+    step: int | None = None
+
+    def run(self, session: Session) -> StepInfo | None:
+        return session.document.undo(self.step)
+
+
+class Redo(SessionAction, frozen=True):
+    """Redo and return the last undone edit; raise `InputError` if it was made in another open page."""
+
+    def run(self, session: Session) -> StepInfo | None:
+        return session.document.redo()
+
+
+class SetDone(SessionAction, frozen=True):
+    """Mark the video as done, or as not done."""
+
+    done: bool
+
+    def run(self, session: Session) -> None:
+        session.document.set_done(self.done)
+
+
+class Describe(SessionAction, frozen=True):
+    """Return all that a page needs when it opens."""
+
+    def run(self, session: Session) -> protocol.Description:
+        document, job = session.document, session.runner.running_job
+        frames, loader = document.frames, session.loader
+        state = msgspec.structs.asdict(document.describe_page_state())
+        return protocol.Description(
+            **state, name=frames.name, project=document.header.id, video=session.video_id, frames=frames.count,
+            size=frames.size, rate=float(frames.source.rate),
+            timeline=document.timeline(),  # later than the state: pages expect no older marks
+            models=[*loader.models] if loader else [], model=loader.chosen if loader else "",
+            segmenters=[*session.prompter.segmenters], segmenter=session.prompter.chosen,
+            repeatable_actions=REPEATABLE_ACTIONS, job=job.report() if job is not None else None,
+            cut_off=find_cut_off(document.snapshot) if job is None else None,
+            read_only=bool(document.read_only_warning),
+            problems=[*filter(None, [document.read_only_warning, document.tracked_again_warning])],
+        )  # fmt: skip
+
+
+class Segment(SessionAction, frozen=True):
+    """Segment the object at a box, clicks or a scribble, and draw its mask."""
+
+    frame: int
+    object_id: int | None
+    """The object; None: a new one."""
+    box: Box | None = None
+    positive: Clicks | None = None
+    negative: Clicks | None = None
+    scribble: Clicks | None = None
+    """Points of a line on the object."""
+    mode: PromptMode = "replace"
+    """Whether to replace the mask, to add to it, or to decide by the place of the prompt."""
+    keep: KeptPixels = "drawn"
+    """Pixels that other objects keep; the others are taken."""
+
+    def run(self, session: Session) -> EditResult:
+        document, frame = session.document, self.frame
+        prompts = PromptInput(self.box, self.positive or [], self.negative or [], self.scribble or [])
+        labels = document.snapshot.labels(frame)
+        visible_mask = labels == self.object_id if self.object_id is not None else np.zeros(labels.shape, bool)
+        change = choose_change(visible_mask, self.object_id, prompts, self.mode)
+        if change.object_id is not None:
+            editing.require_editable(document, change.object_id)
+        document.snapshot.require_not_frozen([frame])
+        session.runner.delay_corrections()
+        return draw_prompted(document, session.prompter, frame, change, prompts, self.keep)
+
+
+class Preview(SessionAction, frozen=True):
+    """Return outlines of the mask that clicks would make; raise `InputError` for clicks outside the image."""
+
+    frame: int
+    positive: Points
+
+    def run(self, session: Session) -> list[Outline]:
+        protected = editing.find_protected_pixels(session.document, self.frame, None)
+        prompt = Prompt(center_points(self.positive), exclude=protected)
+        return find_outlines(session.prompter.segment(session.document, self.frame, prompt))
+
+
+class PreviewShape(SessionAction, frozen=True):
+    """Return outlines of the mask that ``reshape`` would make."""
+
+    frame: int
+    object_id: int
+    shape: Shape
+    radius: Reach
+
+    def run(self, session: Session) -> list[Outline]:
+        snapshot = session.document.snapshot
+        mask = snapshot.labels(self.frame) == snapshot.find_object(self.object_id).id
+        return find_outlines(editing.reshape_mask(mask, self.shape, self.radius))
+
+
+class SetModel(SessionAction, frozen=True):
+    """Choose the model of the next jobs, of all clips of a batch; raise `InputError` if it is not offered."""
+
+    name: str
+
+    def run(self, session: Session) -> None:
+        if session.loader is None:
+            raise InputError(f"model {self.name[:40]!r}: this session offers no choice of models")
+        session.loader.choose(self.name)
+
+
+class SetSegmenter(SessionAction, frozen=True):
+    """Choose the segmenter of prompts, of all clips of a batch; raise `InputError` if it is not offered."""
+
+    name: str
+
+    def run(self, session: Session) -> None:
+        session.prompter.choose(self.name)
+
+
+class Track(SessionAction, frozen=True):
+    """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
+
+    frame: int
+    direction: Direction = "forward"
+    first: int = 0
+    last: int | None = None
+    object_id: int | None = None
+
+    def run(self, session: Session) -> JobProgress:
+        return session.runner.start(self.frame, self.direction, self.first, self.last, self.object_id).report()
+
+
+class Pause(SessionAction, frozen=True):
+    """Pause the running job; raise `InputError` if none is running."""
+
+    def run(self, session: Session) -> None:
+        session.require_job("pause").pause()
+
+
+class Resume(SessionAction, frozen=True):
+    """Continue a paused job; raise `InputError` if no job is running."""
+
+    def run(self, session: Session) -> None:
+        session.require_job("resume").resume()
+
+
+class Stop(SessionAction, frozen=True):
+    """Stop the running job and keep its results; raise `InputError` if none is running."""
+
+    def run(self, session: Session) -> None:
+        session.require_job("stop")
+        session.runner.stop()
+
+
+class ListFramesToCheck(SessionAction, frozen=True):
+    """Return the frames with the worst `MAX_CHECKS` checks, worst first, except those marked as checked."""
+
+    def run(self, session: Session) -> list[protocol.FrameToCheck]:
+        snapshot = session.document.snapshot
+        frames = dict[int, dict[int, list[str]]]()
+        for check in list_checks(snapshot)[:MAX_CHECKS]:
+            frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.description)
+        frames_to_check = []
+        for frame, reasons in frames.items():
+            sentences = [f"{snapshot.objects[key].name} {', '.join(texts)}" for key, texts in reasons.items()]
+            frames_to_check.append(protocol.FrameToCheck(frame, list(reasons), "; ".join(sentences)))
+        return frames_to_check
+
+
+class Export(SessionAction, frozen=True):
+    """Replace the last export in the project's folder by the masks of a range of frames; see `Session.archive`."""
+
+    names: list[str]
+    """Outputs."""
+    first: int = 0
+    last: int | None = None
+    force: bool = False
+    """Export outdated frames as they are."""
+    key: int | None = None
+    """Random number by which ``cancel_export`` cancels the export."""
+    options: list[str] = []  # noqa: RUF012
+    """Names of the switches of outputs that are on, such as ``refine_edges``."""
+
+    def run(self, session: Session) -> protocol.ExportResult:
+        document, names, archive = session.document, self.names, session.archive
+        start, end = document.snapshot.editable_range
+        last = end if self.last is None else self.last
+        if not (frames := range(max(self.first, start), min(last, end) + 1)):
+            remedy = f"give a range within {start} to {end}, with the smaller number first"
+            raise InputError(f"export: no frames from {self.first} to {last}; {remedy}")
+
+        def report(done: int, total: int) -> None:
+            document.emit(protocol.ExportEvent(done, total))
+            session.require_not_canceled(self.key)
+
+        with session.exporting():
+            session.require_not_canceled(self.key)
+            with document.lock:
+                if not self.force:
+                    session.require_finished(frames[0], frames[-1])
+                snapshot, record = snapshot_for_export(document, frames[0], frames[-1])
+            with stage_files(archive.parent, internal.EXPORT_RECORD) as staging:
+                entries, _ = export_masks(
+                    document.frames, snapshot, staging, names, first=frames[0], last=frames[-1],
+                    schema=document.schema, options=dict.fromkeys(names, dict.fromkeys(self.options, True)),
+                    on_frame=report,
+                )  # fmt: skip
+                add_record(staging, internal.EXPORT_RECORD, record, archive=archive.name)
+        unclassed = sum(not item.class_name for item in snapshot.objects.values())
+        writers = {name: sdk.find_mask_writer(name) for name in names if name in sdk.list_mask_formats()}
+        has_attributes = not snapshot.objects.keys().isdisjoint(snapshot.state.attributes)
+        without_attributes = [name for name, item in writers.items() if has_attributes and not item.attributes]
+        return protocol.ExportResult(archive.name, len(frames) - len(entries), unclassed, without_attributes)
+
+
+class CancelExport(SessionAction, frozen=True):
+    """Stop the export with this key, even if it has not begun; it leaves no file."""
+
+    key: int
+
+    def run(self, session: Session) -> None:
+        session.cancel_export(self.key)
+
+
+ACTIONS = {str(kind.__struct_config__.tag): kind for kind in (*Edit.__subclasses__(), *SessionAction.__subclasses__())}
+"""All actions by name."""
+REPEATABLE_ACTIONS = [
+    name for name, kind in ACTIONS.items() if issubclass(kind, Edit) or kind in (Undo, Redo, SetDone, Segment)
+]
+"""Actions that need no connection, and whose message may arrive again."""
+_ActionUnion: Any = Union[tuple(ACTIONS.values())]  # noqa: UP007
 
 
 def run_on_target(session: Session, message: dict[str, Any], origin: Origin, targets: Targets) -> Any:
@@ -46,74 +319,31 @@ def run_action(session: Session, message: dict[str, Any], origin: Origin = NO_OR
 
     Raises `InputError` for an unknown action or field, or a value of another type.
     """
-    name = message.get("do")
-    if not isinstance(name, str) or name not in ACTIONS:
-        raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
-    action = ACTIONS[name]
-    document = session.document
-    values = action.read_fields({key: value for key, value in message.items() if key not in ("id", "do")})
-    if values.get("frame") is not None:
-        require_frame(values["frame"], document.frames.count)
+    action, document = decode_action(message), session.document
+    frame = getattr(action, "frame", None)
+    if frame is not None:
+        require_frame(frame, document.frames.count)
     before = document.log.head
-    with document.once_per_message(origin) as step:
+    with document.once_per_message(msgspec.structs.replace(origin, action=message["do"])) as step:
         if step is None:
-            result = action.run(action.get_owner(session), **values)
+            result = action.run(document) if isinstance(action, Edit) else action.run(session)
         else:
             stored = document.log.steps[step].result if step else None
-            result = None if stored is None else msgspec.convert(stored, action.result_type, str_keys=True)
+            result_type = get_type_hints(action.run)["return"]
+            result = None if stored is None else msgspec.convert(stored, result_type, str_keys=True)
     if document.log.head != before:
         session.runner.schedule()
     return result
 
 
-@dataclass(frozen=True)
-class Action:
-    """A function that the page can call. The fields of its message are the parameters after the first one."""
-
-    run: Callable[..., Any]
-    get_owner: Callable[[Session], Document | Session]
-    """Function that returns the first argument."""
-
-    @cached_property
-    def message_type(self) -> type[msgspec.Struct]:
-        fields: list[Any] = [
-            (item.name, item.annotation, *([] if item.default is item.empty else [item.default]))
-            for item in list(signature(self.run, eval_str=True).parameters.values())[1:]
-        ]
-        return msgspec.defstruct(self.run.__name__, fields, kw_only=True, forbid_unknown_fields=True)
-
-    @cached_property
-    def result_type(self) -> Any:
-        return get_type_hints(self.run)["return"]
-
-    def read_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments in a message; raise `InputError` for an unknown field, or a value of another type."""
-        if fields.get("object_id", 0) is None and get_type_hints(self.run).get("object_id") is int:
-            raise InputError("Select an object first.")
-        try:
-            return msgspec.structs.asdict(msgspec.convert(fields, self.message_type))
-        except (msgspec.ValidationError, OverflowError) as error:
-            raise InputError(f"{self.run.__name__}: {str(error).replace('$.', '')}") from error
-
-
-def _list_actions(
-    get_owner: Callable[[Session], Document | Session], *functions: Callable[..., Any]
-) -> dict[str, Action]:
-    """Return actions by name."""
-    return {function.__name__: Action(function, get_owner) for function in functions}
-
-
-ACTIONS = {
-    **_list_actions(
-        lambda session: session.document,
-        *EDITS, Document.timeline, Document.list_versions, Document.save_version, Document.undo, Document.redo,
-        Document.set_done,
-    ),
-    **_list_actions(
-        lambda session: session,
-        Session.describe, Session.segment, Session.preview, Session.preview_shape,
-        Session.set_model, Session.set_segmenter, Session.track, Session.pause,
-        Session.resume, Session.stop, Session.list_frames_to_check, Session.export, Session.cancel_export,
-    ),
-}  # fmt: skip
-"""All actions by name."""
+def decode_action(message: dict[str, Any]) -> Edit | SessionAction:
+    """Return the action of a message, whose ``id`` is ignored; raise `InputError` for an unusable one."""
+    name, fields = message.get("do"), {key: value for key, value in message.items() if key != "id"}
+    if not isinstance(name, str) or name not in ACTIONS:
+        raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
+    try:
+        return msgspec.convert(fields, _ActionUnion)  # type: ignore[no-any-return]
+    except (msgspec.ValidationError, OverflowError) as error:
+        if str(error) == "Expected `int`, got `null` - at `$.object_id`":
+            raise InputError("Select an object first.") from error
+        raise InputError(f"{name}: {str(error).replace('$.', '')}") from error

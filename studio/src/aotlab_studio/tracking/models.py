@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab import InputError, TrackerOptions, list_models, sdk
+from aotlab import InputError, TrackerOptions, internal, list_models, sdk
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.protocol import ModelEvent
 
@@ -35,6 +35,15 @@ def describe_model(tracker: VideoTracker) -> str:
     return f"{name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, aotlab {version('aotlab')}"
 
 
+def _check(options: TrackerOptions) -> None:
+    """Raise `InputError` for unusable options; only doubtful ones load PyTorch, which takes seconds."""
+    if options.device in ("auto", "cpu"):
+        with contextlib.suppress(InputError):
+            internal.load_config(options.config or "aott", options.overrides)
+            return
+    options.check()  # with the settings of the checkpoint
+
+
 class TrackerLoader:
     """Loads the model that is chosen in the page, and keeps its tracker. Unusable options raise `InputError`.
 
@@ -48,8 +57,7 @@ class TrackerLoader:
         for path in dict.fromkeys((options.resolve_checkpoint(), *checkpoints)):
             name = names.get(path, path.stem if isinstance(path, Path) else path)
             own_models[name if name not in own_models else str(path)] = path
-            if options != TrackerOptions(options.checkpoint):  # checking loads PyTorch, so the default is not checked
-                replace(options, checkpoint=path).check()
+            _check(replace(options, checkpoint=path))
         self._own = list(own_models.values())
         self.models = own_models | {name: path for name, path in known_models.items() if name not in own_models}
         """Checkpoints by the name of the model; the first one is the default."""
