@@ -8,7 +8,7 @@ import numpy as np
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
-from aotlab_studio.document.outdated import find_pending_frames, list_corrections
+from aotlab_studio.document.states import list_corrections
 from aotlab_studio.session.actions import Track
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.prompting import Prompter
@@ -75,10 +75,10 @@ def list_tracked_frames(snapshot):
 
 def find_pending(snapshot):
     """Return the pending frames of each layer that has any."""
-    frames = {
-        layer_id: np.flatnonzero(find_pending_frames(snapshot, layer_id)).tolist() for layer_id in snapshot.state.layers
+    return {
+        layer_id: np.flatnonzero(np.any([*waiting.values()], axis=0)).tolist()
+        for layer_id, waiting in snapshot.waiting.items()
     }
-    return {layer_id: pending for layer_id, pending in frames.items() if pending}
 
 
 def list_titles(document):

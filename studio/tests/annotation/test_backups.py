@@ -20,8 +20,8 @@ from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
 from aotlab_studio.document.log import Changes, State, VersionRecord
 from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
-from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score
+from aotlab_studio.document.states import list_outdated
 from aotlab_studio.session.actions import Export, Track, run_action
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import LENGTH, truth

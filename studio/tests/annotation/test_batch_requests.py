@@ -11,7 +11,7 @@ from aotlab import InputError, TrackerOptions
 from aotlab.configs.files import ROOT
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import open_clips
-from aotlab_studio.document.outdated import list_outdated
+from aotlab_studio.document.states import list_outdated
 from aotlab_studio.session.actions import SetModel
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.results import open_clip

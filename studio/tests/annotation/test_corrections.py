@@ -13,10 +13,10 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import find_changed_frames, find_outdated, list_corrections, list_outdated
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.states import find_outdated, list_corrections, list_outdated
 from aotlab_studio.protocol import JobEvent, PixelCount
 from aotlab_studio.session.actions import Describe, Export, Track, run_action
 from aotlab_studio.session.session import UnfinishedError
@@ -250,15 +250,14 @@ def test_corrections_of_many_masks_are_planned_in_one_pass(session, document, lo
     assert many <= 5 * few
 
 
-def test_masks_far_from_a_correction_are_not_compared(session, document, long_pause, monkeypatch):
+def test_layer_stores_the_masks_near_its_range(session, document, long_pause):
     draw_and_track(session, 1)
     for frame in range(1, LENGTH):
         draw(session, frame, 1)
     document.edit("tracking", Changes(layers={50: Layer([1], 2, 2, 1, "correction")}))
-    compared, unite = list[str](), document.masks.digest_of_union
-    monkeypatch.setattr(document.masks, "digest_of_union", lambda digests: compared.extend(digests) or unite(digests))
-    assert not find_changed_frames(document.snapshot, 50, 1).any()
-    assert len(compared) == 6  # those of frames 1, 2 and 3, now and at its step
+    assert not document.snapshot.find_changed_frames(50, 1).any()
+    sources = document.snapshot.state.layers[50].sources
+    assert [*sources[1]] == [1, 2, 3]
 
 
 def test_frame_between_changed_masks_is_tracked_once(session, long_pause):

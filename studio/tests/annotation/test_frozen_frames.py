@@ -8,8 +8,8 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import UncheckedEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import list_corrections, list_outdated
 from aotlab_studio.document.scores import Score
+from aotlab_studio.document.states import list_corrections, list_outdated
 from aotlab_studio.session.actions import Describe, Track, run_action
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, png, square, truth

@@ -26,9 +26,9 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import find_outdated, list_corrections
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import Score
+from aotlab_studio.document.states import find_outdated, list_corrections
 from studio.tests.annotation.sessions import find_pending
 
 COUNT, SIZE = 7, (2, 3)
@@ -141,28 +141,27 @@ class Model:
 
     def find_pending(self) -> dict[int, list[int]]:
         """Pending frames by layer."""
-        unfinished = (key for key in sorted(self.now.layers) if key not in self.complete)
-        return {key: frames for key in unfinished if (frames := self.find_frames_to_track(key))}
+        waiting = {key: set().union(*self.find_waiting(key).values()) for key in sorted(self.now.layers)}
+        return {key: sorted(frames) for key, frames in waiting.items() if frames}
 
     def find_range(self, layer: Layer) -> set[int]:
         """Frames that get a result in a layer, unlike its reference frame, unless others are tracked to it."""
         is_tracked_to = layer.kind == "both" and bool(layer.drawn_frames)
         return {*range(layer.first, layer.last + 1)} - (set() if is_tracked_to else {layer.reference_frame})
 
-    def find_frames_to_track(self, key: int) -> list[int]:
-        """Frames without a result in a layer, which no newer one of its objects replaces."""
+    def find_waiting(self, key: int) -> dict[int, set[int]]:
+        """Frames without a result in a layer, by object, which no newer layer of the object replaces."""
         now, layer = self.now, self.now.layers[key]
-        objects = {raw for raw in layer.objects if now.resolve(raw)}
-        if layer.kind == "empty" or not objects:
-            return []
-        frames = sorted(self.find_range(layer) - now.frozen)
-        return [frame for frame in frames if (key, frame) not in self.made and not any(
+        if layer.kind == "empty" or key in self.complete:
+            return {}
+        frames = {frame for frame in self.find_range(layer) - now.frozen if (key, frame) not in self.made}
+        return {raw: {frame for frame in frames if not any(
             other > key
             and newer.first <= frame <= newer.last
-            and objects <= {*newer.objects}
+            and raw in newer.objects
             and (newer.kind != "correction" or layer.kind == "correction")  # a correction does not stop a request
             for other, newer in now.layers.items()
-        )]  # fmt: skip
+        )} for raw in layer.objects if now.resolve(raw)}  # fmt: skip
 
     def is_tracked_beside(self, frame: int, object_id: int, removed: int | None = None) -> bool:
         """Whether a frame next to a drawn frame of an object shows a tracked mask of it."""
@@ -176,13 +175,10 @@ class Model:
         now = self.now
         if now.has_drawn_mask(frame, object_id) or frame in now.frozen:
             return False
-        pending = self.find_pending()
-        for key, layer in now.layers.items():
-            if frame in pending.get(key, ()) and any(
-                now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw)
-                for raw in layer.objects
-            ):  # fmt: skip
-                return True
+        for key in now.layers:
+            for raw, waiting in self.find_waiting(key).items():
+                if frame in waiting and now.resolve(raw) == object_id and not self.is_covered_since(key, frame, raw):
+                    return True
         for raw, key in self.find_sources(frame).items():
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key].copy(), now.layers[key]

@@ -15,8 +15,8 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
-from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.states import list_outdated
 from aotlab_studio.session.actions import Describe, Export, Track, run_action
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, truth, write_video

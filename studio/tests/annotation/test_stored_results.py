@@ -13,8 +13,8 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.log import Changes, DoneRecord, Layer, Log
 from aotlab_studio.document.masks import LayerFrame, TrackedLayer, TrackedMaskStore
-from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.document.states import list_outdated
 from aotlab_studio.session.actions import Describe
 from aotlab_studio.session.export import snapshot_for_export
 from aotlab_studio.session.opening import open_document

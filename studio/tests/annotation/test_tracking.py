@@ -18,8 +18,8 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import DocumentEvent, FrameEvent, ResultsEvent
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import find_outdated, list_corrections, list_outdated
 from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.document.states import find_outdated, list_corrections, list_outdated
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import Describe, Export, ListFramesToCheck, Stop, Track, run_action
 from aotlab_studio.session.session import UnfinishedError

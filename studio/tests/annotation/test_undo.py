@@ -7,8 +7,8 @@ import numpy as np
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer, State
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.scores import Score
+from aotlab_studio.document.states import list_outdated
 from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import square, truth
 from studio.tests.annotation.sessions import (

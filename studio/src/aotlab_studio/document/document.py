@@ -20,11 +20,11 @@ from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, mark_results_edited, read_header
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, count_pixels
 from aotlab_studio.document.objects import MAX_OBJECTS
-from aotlab_studio.document.outdated import can_track, find_outdated, find_unused_corrections
 from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
+from aotlab_studio.document.states import can_track, find_outdated, find_replaced_corrections
 from aotlab_studio.document.timeline import mark_frame, mark_frames
 from aotlab_studio.utils.cache import LRUCache
 from aotlab_studio.utils.video import FrameStore
@@ -204,9 +204,10 @@ class Document:
             if track_again:
                 corrections = plan_corrections(before, after, sorted(changes.drawn_masks))
                 layers = dict(enumerate(corrections, self.make_layer_id()))
-                changes = msgspec.structs.replace(changes, layers=layers)
-                unused = find_unused_corrections(before, before.with_changes(changes))
-                changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(unused))
+                replaced = find_replaced_corrections(before.with_changes(log.Changes(layers=layers)))
+                changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(replaced))
+            layers = {key: layer and after.with_sources(layer) for key, layer in changes.layers.items()}
+            changes = msgspec.structs.replace(changes, layers=layers)
             changes = changes.drop_unchanged(before.state)
             if changes != log.Changes():
                 checked = {*before.checked_frames} - {*changes.checked}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from aotlab import internal
-from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.states import list_outdated
 
 
 def flag_unknown_frames(snapshot: Snapshot) -> np.ndarray:

@@ -53,15 +53,13 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """For an import: `digest_output` of the imported folder; empty if it has no job record."""
     takes_from: list[ObjectId] | None = None
     """Other objects that may lose pixels to its masks; None: all."""
+    sources: Mapping[ObjectId, Mapping[NonNegativeInt, Digest]] | None = None
+    """Drawn masks of all objects on its frames, and next to them, by object and frame; `Document.edit` sets them."""
 
     @property
-    def frames_to_track(self) -> list[int]:
-        """Frames that get tracked masks. The reference frame gets one only if it is also tracked from other frames."""
-        if self.kind == "empty":
-            return []
-        is_merged = self.kind == "both" and self.drawn_frames
-        skipped = None if is_merged or self.kind == "import" else self.reference_frame
-        return [index for index in range(self.first, self.last + 1) if index != skipped]
+    def tracks_reference(self) -> bool:
+        """Whether the reference frame gets tracked masks too, from other frames."""
+        return self.kind == "import" or (self.kind == "both" and bool(self.drawn_frames))
 
 
 class FrozenFrame(Struct, frozen=True, omit_defaults=True):

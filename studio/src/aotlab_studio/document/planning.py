@@ -11,7 +11,6 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
-from aotlab_studio.document.outdated import find_pending_frames
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.video import require_frame
 
@@ -164,9 +163,10 @@ def _reach_forward(frame: int, following: int, is_annotated: np.ndarray, is_trac
 
 
 def _flag_tracked(snapshot: Snapshot, layer_objects: Collection[int] | None = None) -> np.ndarray:
-    """Flag the frames like `Snapshot.flag_tracked`, and also pending frames."""
+    """Flag the frames like `Snapshot.flag_tracked`, and also those that wait for tracking."""
     is_tracked = snapshot.flag_tracked(layer_objects)
-    for layer_id, layer in snapshot.state.layers.items():
-        if layer_objects is None or not set(layer_objects).isdisjoint(layer.objects):
-            is_tracked |= find_pending_frames(snapshot, layer_id)
+    for waiting in snapshot.waiting.values():
+        for key, flags in waiting.items():
+            if layer_objects is None or key in layer_objects:
+                is_tracked |= flags
     return is_tracked

@@ -7,13 +7,13 @@ shows its mask in the newest layer that has tracked it on the frame. A frozen fr
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.log import Changes, FrameRange, FrozenFrame, Layer, Log, State, digest_values
@@ -106,23 +106,88 @@ class Snapshot:
     def drawn_frames(self) -> list[int]:
         return [index for index in self.state.drawn_masks if self.drawn_masks(index)]
 
-    def find_drawn_masks(self, object_id: int, state: State | None = None, near: Layer | None = None) -> dict[int, str]:
-        """Return the digest of an object's drawn mask by frame, with the pixels of objects that were merged into it.
-
-        With ``near``, only those on the frames of this layer, and the nearest one on each side.
-        """
+    def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
+        """Return the digest of an object's drawn mask by frame, with the pixels of objects that were merged into it."""
         state = self.state if state is None else state
-        masks, ids = state.drawn_masks, state.objects.keys() & self.expand_merged_ids([object_id])
+        ids = state.objects.keys() & self.expand_merged_ids([object_id])
+        return self._unite(
+            {key: {frame: masks[key] for frame, masks in state.drawn_masks.items() if masks.get(key)} for key in ids}
+        )
 
-        def list_digests(frame: int) -> list[str]:
-            return [digest for key in ids if (digest := masks[frame].get(key))]
+    @cached_property
+    def sources(self) -> dict[int, dict[int, str]]:
+        """Digests of the drawn masks that tracking may start from, by object and frame; absent objects have none."""
+        sources = dict[int, dict[int, str]]()
+        for frame, masks in self.state.drawn_masks.items():
+            for key, digest in masks.items():
+                if digest and key in self.objects:
+                    sources.setdefault(key, {})[frame] = digest
+        return sources
 
-        frames = [*masks]
-        if near is not None:
-            start, end = bisect_left(frames, near.first), bisect_right(frames, near.last)
-            before, after = filter(list_digests, reversed(frames[:start])), filter(list_digests, frames[end:])
-            frames = [*islice(before, 1), *frames[start:end], *islice(after, 1)]
-        return {frame: self._masks.digest_of_union(digests) for frame in frames if (digests := list_digests(frame))}
+    def with_sources(self, layer: Layer) -> Layer:
+        """Return a layer with the drawn masks of all objects on its frames, and the nearest one on each side.
+
+        Those of objects that are not its own count after a merge.
+        """
+        if layer.sources is not None:
+            return layer
+        return structs.replace(layer, sources={key: select_near(masks, layer) for key, masks in self.sources.items()})
+
+    def find_changed_frames(self, layer_id: int, object_id: int) -> np.ndarray:
+        """Flag the frames that a layer tracks from a drawn mask of an object that has changed since, N bool.
+
+        A mask that was tracked until its frame was frozen is no change.
+        """
+        layer, together = self.state.layers[layer_id], self.expand_merged_ids([object_id])
+        masks = {key: self.sources[key] for key in together if key in self.sources}
+        old = {key: {**(layer.sources or {}).get(key, {})} for key in together}
+        for frame, item in self.state.frozen.items():
+            for key in masks.keys() & item.tracked:
+                if masks[key].get(frame) == item.tracked[key]:
+                    old[key].setdefault(frame, item.tracked[key])
+        before, now = (select_near(self._unite(each), layer) for each in (old, masks))
+        flags = np.zeros(self.count, bool)
+        if before != now:
+            references = layer.reference_frame, *layer.drawn_frames
+            frames = [-1, *sorted({*now, *before}), self.count]
+            for previous, frame, following in zip(frames, frames[1:], frames[2:], strict=False):
+                if now.get(frame) != before.get(frame):
+                    flags[previous + 1 : min(frame + 1, max(references))] = True  # tracked from this or a later one
+                    flags[max(frame, min(references)) : following] = True  # tracked from this or an earlier one
+        return flags
+
+    def _unite(self, masks: Mapping[int, Mapping[int, str]]) -> dict[int, str]:
+        """Return the digest of the union of masks of several objects, by frame in order."""
+        by_frame = dict[int, list[str]]()
+        for digests in masks.values():
+            for frame, digest in digests.items():
+                by_frame.setdefault(frame, []).append(digest)
+        return {frame: self._masks.digest_of_union(by_frame[frame]) for frame in sorted(by_frame)}
+
+    @cached_property
+    def waiting(self) -> dict[int, dict[int, np.ndarray]]:
+        """Flags of the frames that layers still have to track, N bool, by layer and object of the layer.
+
+        Newer layers of an object replace older ones, but corrections never replace tracking that a person has started.
+        """
+        waiting = dict[int, dict[int, np.ndarray]]()
+        replaced, requested = dict[int, np.ndarray](), dict[int, np.ndarray]()
+        for layer_id, layer in reversed(self.state.layers.items()):
+            object_ids = [key for key in layer.objects if self.state.resolve(key)]
+            tracked, is_correction = self.tracked_masks.layer(layer_id), layer.kind == "correction"
+            if object_ids and not tracked.finished and layer.kind != "empty":
+                frames = np.zeros(self.count, bool)
+                frames[layer.first : layer.last + 1] = True
+                frames[[*tracked.frames, *self.frozen_frames]] = False
+                frames[layer.reference_frame] &= layer.tracks_reference
+                newer = replaced if is_correction else requested
+                flags = {key: frames & ~newer[key] if key in newer else frames for key in object_ids}
+                if flags := {key: each for key, each in flags.items() if each.any()}:
+                    waiting[layer_id] = flags
+            for key in object_ids:
+                for newer in (replaced,) if is_correction else (replaced, requested):
+                    newer.setdefault(key, np.zeros(self.count, bool))[layer.first : layer.last + 1] = True
+        return dict(reversed(waiting.items()))
 
     def expand_merged_ids(self, object_ids: Collection[int]) -> list[int]:
         """Return the ids of objects, and of all objects that were merged into them: layers use both."""
@@ -285,6 +350,13 @@ class Snapshot:
             for shown in self.list_shown_layers(index):
                 flags.setdefault((shown.layer_id, shown.description.model), np.zeros(self.count, bool))[index] = True
         return [{"layer": key, "model": model, "frames": find_runs(flags[key, model])} for key, model in sorted(flags)]
+
+
+def select_near(masks: Mapping[int, str], layer: Layer) -> dict[int, str]:
+    """Return the masks by frame, in order, on the frames of a layer, and the nearest one on each side."""
+    frames = [*masks]
+    start, end = bisect_left(frames, layer.first), bisect_right(frames, layer.last)
+    return {frame: masks[frame] for frame in frames[max(0, start - 1) : end + 1]}
 
 
 def find_runs(flags: np.ndarray) -> list[FrameRange]:

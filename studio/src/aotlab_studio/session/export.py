@@ -15,9 +15,9 @@ import numpy as np
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
-from aotlab_studio.document.outdated import list_outdated
 from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.states import list_outdated
 from aotlab_studio.utils.files import ExportRecord, list_files, read_json, top_level_names, write_json
 from aotlab_studio.utils.video import FrameStore
 

@@ -19,8 +19,8 @@ from aotlab import InputError, internal
 from aotlab_studio import protocol
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.outdated import can_track, find_pending_frames, list_corrections, list_outdated
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.states import can_track, list_corrections, list_outdated
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader
@@ -120,7 +120,7 @@ def find_cut_off(snapshot: Snapshot) -> protocol.CutOff | None:
     """Return the newest request that still has frames to track; None without one."""
     for layer_id, layer in reversed(snapshot.state.layers.items()):
         if layer.kind in ("forward", "backward", "both") and can_track(snapshot, layer_id):
-            pending = np.flatnonzero(find_pending_frames(snapshot, layer_id)).tolist()
+            pending = np.flatnonzero(np.any([*snapshot.waiting[layer_id].values()], axis=0)).tolist()
             start, first, last = layer.reference_frame, layer.first, layer.last
             if layer.kind == "forward":
                 start, first = pending[0] - 1, 0

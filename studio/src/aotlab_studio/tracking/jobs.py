@@ -17,9 +17,9 @@ from aotlab_studio.document.document import Document, StoredMasks
 from aotlab_studio.document.events import ResultsEvent
 from aotlab_studio.document.log import Changes, Direction
 from aotlab_studio.document.masks import LayerFrame
-from aotlab_studio.document.outdated import can_track, list_corrections
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.scores import measure_scores
+from aotlab_studio.document.states import can_track, list_corrections
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, PixelCount
 from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.tracking.models import describe_model

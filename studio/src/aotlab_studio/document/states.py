@@ -1,0 +1,82 @@
+"""State of each object on each frame, and the corrections that are left to track.
+
+| state | an object on a frame |
+|---|---|
+| drawn | has a drawn mask, or the frame is frozen |
+| waiting | a layer that is newer than its mask still has to track the frame |
+| outdated | its mask was tracked from a drawn mask that has changed since |
+| current | shows any other tracked mask |
+| unknown | none of these |
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aotlab_studio.document.log import FrameRange
+from aotlab_studio.document.snapshot import Snapshot, find_runs
+
+UNKNOWN, CURRENT, OUTDATED, WAITING, DRAWN = range(5)
+
+
+def find_states(snapshot: Snapshot) -> dict[int, np.ndarray]:
+    """Return the state of each object on all frames, N uint8, by object id."""
+    states = {object_id: np.full(snapshot.count, UNKNOWN, np.uint8) for object_id in snapshot.objects}
+    for key, newest in snapshot.newest_layers.items():
+        object_id = snapshot.state.resolve(key)
+        found = np.where(newest.present, CURRENT, UNKNOWN).astype(np.uint8)
+        for layer_id in np.unique(newest.layer_ids[newest.present]).tolist():
+            changed = snapshot.find_changed_frames(layer_id, object_id)
+            found[changed & newest.present & (newest.layer_ids == layer_id)] = OUTDATED
+        for layer_id, waiting in snapshot.waiting.items():
+            if key in waiting:
+                found[waiting[key] & (newest.layer_ids <= layer_id)] = WAITING
+        np.maximum(states[object_id], found, out=states[object_id])
+    for index in snapshot.drawn_frames:
+        for object_id in snapshot.drawn_masks(index):
+            states[object_id][index] = DRAWN
+    for each in states.values():
+        each[snapshot.frozen_frames] = DRAWN
+    return states
+
+
+def find_outdated(snapshot: Snapshot) -> dict[int, np.ndarray]:
+    """Flag the frames of each object that have to be tracked: outdated and waiting ones, N bool, by object id."""
+    return {key: (states == OUTDATED) | (states == WAITING) for key, states in find_states(snapshot).items()}
+
+
+def list_outdated(snapshot: Snapshot, first: int = 0, last: int | None = None) -> list[FrameRange]:
+    """Return the first and last frame of each run of frames to track in a range, which includes ``last``."""
+    outdated = np.any([np.zeros(snapshot.count, bool), *find_outdated(snapshot).values()], axis=0)
+    outdated[:first] = False
+    outdated[snapshot.count if last is None else last + 1 :] = False
+    return find_runs(outdated)
+
+
+def can_track(snapshot: Snapshot, layer_id: int) -> bool:
+    """Return whether a layer has frames to track and no locked object."""
+    if layer_id not in snapshot.waiting:
+        return False
+    return {*snapshot.locked_ids}.isdisjoint(map(snapshot.state.resolve, snapshot.state.layers[layer_id].objects))
+
+
+def list_corrections(snapshot: Snapshot) -> list[int]:
+    """Return the corrections that can be tracked now, oldest first; those of locked objects have to wait."""
+    layers = snapshot.state.layers
+    return [key for key in snapshot.waiting if layers[key].kind == "correction" and can_track(snapshot, key)]
+
+
+def find_replaced_corrections(snapshot: Snapshot) -> list[int]:
+    """Return corrections inside a newer one of the same objects that is finished; without masks, inside any newer."""
+    replaced, newer = list[int](), list[tuple[set[int], int, int, bool]]()
+    for layer_id, layer in reversed(snapshot.state.layers.items()):
+        if layer.kind == "correction":
+            tracked, ids = snapshot.tracked_masks.layer(layer_id), {*layer.objects}
+            if any(
+                first <= layer.first and layer.last <= last and ids <= others and (finished or not tracked.frames)
+                for others, first, last, finished in newer
+            ):
+                replaced.append(layer_id)
+            else:
+                newer.append((ids, layer.first, layer.last, tracked.finished))
+    return replaced
