@@ -48,6 +48,8 @@ class ExportRequest(Struct, frozen=True):
     """Names of the outputs to add to those that each clip has."""
     options: list[str] = []
     """Names of the switches of outputs that are on, such as ``refine_edges``."""
+    folder: str = ""
+    """Folder on the server to write to, with a folder for each clip; empty: the results, or beside the videos."""
 
 
 class ExportedClips(Struct, frozen=True):

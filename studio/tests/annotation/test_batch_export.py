@@ -1,10 +1,13 @@
 """Exports of all clips of a batch."""
 
 import json
+import os
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +82,29 @@ def test_export_error_hides_the_servers_folders(results, batch):
     assert problem == "a: a/coco.json/own.txt: not written by an export; move it away"
 
 
+def test_export_to_a_folder_that_cannot_be_written_names_it(results, batch, monkeypatch, tmp_path):
+    mark_done(batch, "a")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != results / "a")
+    (problem,) = batch.export_all(["coco"]).problems
+    assert problem == "a: cannot be written; make it writable, or choose another folder to export to"
+    assert batch.export_all(["coco"], folder=tmp_path / "elsewhere").names == ["a"]
+    assert (tmp_path / "elsewhere" / "a" / "coco.json").is_file()
+    assert (tmp_path / "elsewhere" / "a" / "masks").is_dir()
+    assert not (results / "a" / "coco.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem"),
+    [
+        ("out", "folder out: not an absolute path; begin it with /"),
+        ("/nowhere/out", "/nowhere: no such folder; make it"),
+    ],
+)
+def test_unusable_folder_of_an_export_rejected(batch, folder, problem):
+    with pytest.raises(InputError, match=re.escape(problem)):
+        batch.export_all(["coco"], folder=Path(folder))
+
+
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
     mark_done(batch, "a")
     with monkeypatch.context() as patch:
@@ -111,7 +137,7 @@ def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
     with batch.use("a", is_page=True):
         pass
 
-    def export(export, document, classes):
+    def export(export, document, classes, folder):
         batch.open_clips.close_if_unused("a")
         document.database.folder_lock.check_held()
 

@@ -14,7 +14,7 @@ import msgspec
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_track_range, list_clips
-from aotlab_studio.batch.export import export_clip, format_problem, list_exports
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports, require_writable
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
 from aotlab_studio.protocol import Clip, ExportedClips
@@ -110,14 +110,23 @@ class Batch:
             else:
                 (self.folder / TRACKING_FILE).unlink(missing_ok=True)
 
-    def export_all(self, outputs: Sequence[str], *, options: Mapping[str, Any] = internal.NO_OPTIONS) -> ExportedClips:
+    def export_all(
+        self, outputs: Sequence[str], *, options: Mapping[str, Any] = internal.NO_OPTIONS, folder: Path | None = None
+    ) -> ExportedClips:
         """Write the masks of all clips that have any, with the same class ids in all of them.
 
         They replace the results of tracking; results that nobody has edited or marked as done stay as they are. Masks
         of a video go to ``NAME.masks`` beside it. Each clip gets the ``outputs`` besides those that it has.
-        ``options``: those that outputs get besides the ones that they have.
-        Raises `InputError` for an unknown output.
+        ``options``: those that outputs get besides the ones that they have. ``folder``: folder to write to instead,
+        with a folder for each clip.
+        Raises `InputError` for an unknown output, or a folder that cannot be written.
         """
+        if folder is not None:
+            if not folder.is_absolute():
+                raise InputError("not an absolute path", subject=f"folder {folder}", remedy="begin it with /")
+            require_writable(folder)
+            with internal.writing(folder):
+                folder.mkdir(exist_ok=True)
         for output in outputs:
             sdk.make_output(output)
         with self._export_lock:
@@ -125,14 +134,14 @@ class Batch:
             classes = dict[str, int | None]()
             for export in exports:
                 classes |= {name: class_id for name, class_id in export.classes.items() if classes.get(name) is None}
-            class_ids = self._share_class_ids(classes)
+            class_ids = self._share_class_ids(classes, folder)
             self._unexported = {export.clip.name for export in exports if export.outputs}
             try:
                 for export in exports:
                     try:
                         if export.outputs:
                             with self.use(export.clip.name) as session:
-                                export_clip(export, session.document, class_ids)
+                                export_clip(export, session.document, class_ids, folder)
                     except InputError as error:
                         export.problem = format_problem(export.clip, error)
                     self._unexported.discard(export.clip.name)
@@ -144,9 +153,9 @@ class Batch:
                 sorted(f"{export.clip.name} ({export.note})" for export in exports if export.note),
             )
 
-    def _share_class_ids(self, classes: Mapping[str, int | None]) -> dict[str, int]:
+    def _share_class_ids(self, classes: Mapping[str, int | None], folder: Path | None) -> dict[str, int]:
         """Return the ids of classes, also of those of the list, in whose folder they are stored."""
-        path = next(iter(self._clips.values())).path.parent / internal.CLASSES
+        path = (folder or next(iter(self._clips.values())).path.parent) / internal.CLASSES
         if sdk.has_results(self.folder) and not path.exists():  # no list
             return internal.add_class_ids({}, classes)
         return internal.merge_class_ids(path, classes) if classes else {}

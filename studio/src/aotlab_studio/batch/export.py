@@ -98,14 +98,23 @@ def format_problem(clip: BatchClip, error: InputError) -> str:
     return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
 
 
-def export_clip(export: ClipExport, document: Document, classes: Mapping[str, int]) -> None:
-    """Write the outputs of a clip with these class ids.
+def require_writable(folder: Path) -> None:
+    """Raise `InputError` if a folder, or the one that it would be created in, cannot be written."""
+    existing = folder if folder.exists() else folder.parent
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        problem = "cannot be written" if existing.is_dir() else "no such folder"
+        raise InputError(problem, subject=existing, remedy="make it writable, or choose another folder to export to")
 
-    Raises `InputError` if the clip was tracked again during the export.
+
+def export_clip(export: ClipExport, document: Document, classes: Mapping[str, int], target: Path | None = None) -> None:
+    """Write the outputs of a clip with these class ids, into its own folder in ``target`` if that is given.
+
+    Raises `InputError` if the clip was tracked again during the export, or the folder cannot be written.
     """
     clip = export.clip
     names = export.outputs
-    folder = export.clip.export_folder
+    folder = clip.export_folder if target is None else target / clip.export_folder.name
+    require_writable(folder)
     snapshot, record = snapshot_for_export(document)
     if any((item.class_name or NO_CLASS) not in classes for item in snapshot.objects.values()):
         raise InputError("its classes changed during the export; export it again")
@@ -117,7 +126,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
         )  # fmt: skip
         lock.enter_context(internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder))
         replaced = set[str]()
-        if not clip.is_video:
+        if not clip.is_video and target is None:
             if read_results(folder) != clip.results:
                 raise InputError("tracked again during the export; look at it")
             record.source_digest = digest_output(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlencode
 
 import msgspec
@@ -31,7 +32,8 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     async def export_clips(request: Request) -> Response:
         body = msgspec.json.decode(await http.read_body(request), type=protocol.ExportRequest)
-        export_all = partial(batch.export_all, body.outputs, options=dict.fromkeys(body.options, True))
+        folder = Path(body.folder) if body.folder else None
+        export_all = partial(batch.export_all, body.outputs, options=dict.fromkeys(body.options, True), folder=folder)
         return http.respond_json(await run_in_threadpool(export_all))
 
     def get_thumbnail(request: Request) -> Response:
