@@ -19,7 +19,7 @@ from aotlab_studio.document.masks import TrackedMaskStore
 from aotlab_studio.document.scores import Score, Signals, measure_scores
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail
-from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
+from aotlab_studio.review.signals import ReviewSignals, measure_far, measure_flip, measure_fragment
 from aotlab_studio.utils.files import write_json
 from studio.tests.annotation.results import open_clip
 
@@ -210,3 +210,38 @@ def test_failed_videos_are_listed_and_unfinished_ones_not(tmp_path):
 def test_thumbnail_of_a_very_wide_video_is_a_jpeg(tmp_path):
     thumbnail = draw_thumbnail(np.zeros((1, 300, 3), np.uint8), np.ones((1, 300), np.uint8))
     Image.fromarray(np.concatenate([thumbnail] * 3, axis=1)).save(tmp_path / "thumbnail.jpg")
+
+
+def test_mask_that_grows_slowly_is_a_frame_to_check():
+    areas = [16_733 + 719 * index for index in range(11)]  # 43 % in ten frames
+    checks = find_checks({index: {1: Score(0.99, area, 50.0, 50.0)} for index, area in enumerate(areas)})
+    assert [(check.frame, check.reason) for check in checks] == [(10, "growth")]
+    assert checks[0].description == "changes size within ten frames"
+    steady = {index: {1: Score(0.99, 16_733 + 200 * index, 50.0, 50.0)} for index in range(11)}
+    assert find_checks(steady) == []
+
+
+def test_sudden_change_of_size_is_listed_once():
+    areas = [1000] * 12 + [2000] * 12
+    checks = find_checks({index: {1: Score(0.99, area, 50.0, 50.0)} for index, area in enumerate(areas)})
+    assert [(check.frame, check.reason) for check in checks] == [(12, "area")]
+
+
+def test_part_far_from_the_last_mask_is_a_frame_to_check():
+    labels, image, signals = np.zeros((100, 160), np.uint16), np.zeros((100, 160, 3), np.uint8), ReviewSignals()
+    labels[40:60, 40:60] = 1
+    scores = {0: measure_scores(labels, [1], {}, {}, signals.update(0, labels, image, [1]))}
+    assert scores[0][1].signals.far == 0
+    moved = np.roll(labels, 12, axis=1)  # a fast object
+    scores[1] = measure_scores(moved, [1], {}, {}, signals.update(1, moved, image, [1]))
+    assert scores[1][1].signals.far == 0
+    leaked = moved.copy()
+    leaked[49:51, 72:120] = 1  # a branch that it touches
+    scores[2] = measure_scores(leaked, [1], {}, {}, signals.update(2, leaked, image, [1]))
+    assert scores[2][1].signals.far > 0.08
+    assert [(check.frame, check.reason) for check in find_checks(scores) if check.reason == "far"] == [(2, "far")]
+
+
+def test_empty_masks_have_no_far_part():
+    empty, whole = np.zeros((4, 4), bool), np.ones((4, 4), bool)
+    assert measure_far(empty, whole) == measure_far(whole, empty) == 0

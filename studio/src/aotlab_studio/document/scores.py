@@ -21,6 +21,8 @@ class Signals(Struct, frozen=True, array_like=True):
     """Share of the object's outline that touches another object of similar color, 0 to 1."""
     flip: float = 0.0
     """Share of the object's pixels in a part that belonged to another object on the previous frame, 0 to 1."""
+    far: float = 0.0
+    """Share of the object's pixels that are far from its mask on the previous frame, 0 to 1."""
 
 
 class Score(Struct, frozen=True, array_like=True):

@@ -17,8 +17,9 @@ REVIEW_FILE = "review.json"
 MIN_DISTANCE = 5
 """Smallest distance in frames of checks for one object and reason. Correcting one frame helps those near it."""
 MIN_SEVERITY = 0.25
-MIN_CONTACT_DISTANCE = 25
-"""`MIN_DISTANCE` for the reason ``contact``, which lasts many frames."""
+GROWTH_FRAMES = 10
+LONG_DISTANCES = {"contact": 25, "growth": 25}
+"""`MIN_DISTANCE` for reasons that last many frames."""
 MIN_STRAY_SHARE = 0.08
 """Smallest share of an object's pixels in a part that is detached, or was another object's, that needs a check."""
 REASONS = {
@@ -28,6 +29,8 @@ REASONS = {
     "contact": "touches an object of similar color",
     "unsure": "has low confidence",
     "area": "suddenly changes size",
+    "growth": "changes size within ten frames",
+    "far": "has a part far from its last mask",
     "jump": "jumps",
     "disagreement": "differs between forward and backward tracking",
 }
@@ -104,15 +107,20 @@ def _check_object(object_id: int, scores: Mapping[int, Score], drawn_frames: set
             "unsure": min(1.0, max(0.0, (0.96 - score.confidence) / 0.56)) if score.area else 0.0,
             "fragment": _rate_stray(score.signals.fragment),
             "flip": _rate_stray(score.signals.flip),
+            "far": _rate_stray(score.signals.far),
             "contact": 0.8 * score.signals.contact,
             "disagreement": score.disagreement or 0.0,
         }
         if (before := scores.get(index - 1)) is not None:
             severities["area"] = _rate_area_change(before, score)
             severities["jump"] = _rate_jump(before, score)
+        sudden = [check.frame for check in kept.get("area", ())] + [index] * (severities.get("area", 0) >= MIN_SEVERITY)
+        earlier = scores.get(index - GROWTH_FRAMES)
+        if earlier is not None and not any(index - frame < GROWTH_FRAMES for frame in sudden):
+            severities["growth"] = _rate_growth(earlier, score)
         for reason, severity in severities.items():
             if severity >= MIN_SEVERITY:
-                distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
+                distance = LONG_DISTANCES.get(reason, MIN_DISTANCE)
                 check = Check(index, object_id, reason, round(severity, 3))
                 checks = kept.setdefault(reason, [])
                 if not checks or index - checks[-1].frame >= distance:
@@ -131,6 +139,12 @@ def _rate_area_change(before: Score, after: Score) -> float:
     """Rate a change of area: 0 for a similar area, up to 0.75 for an object that appears or disappears."""
     smaller, larger = sorted((before.area, after.area))
     return 0.0 if larger < 16 else max(0.0, 1 - smaller / larger - 0.25)
+
+
+def _rate_growth(earlier: Score, score: Score) -> float:
+    """Rate a change of area within `GROWTH_FRAMES`: 0 up to a fifth more, `MIN_SEVERITY` at 1.4, 1 at 2 times."""
+    smaller, larger = sorted((earlier.area, score.area))
+    return min(1.0, max(0.0, (larger / smaller - 1.2) / 0.8)) if smaller >= 16 else 0.0
 
 
 def _rate_jump(before: Score, after: Score) -> float:

@@ -13,6 +13,8 @@ CONTACT_DISTANCE = 3
 """Distance in pixels of the two pixels that are compared across an outline."""
 SIMILAR_COLOR = 24
 """Largest difference of any channel, 0 to 255, between similar colors."""
+FAR_SHARE = 0.15
+"""Distance from the last mask that is far, as a share of the square root of its area."""
 MAX_EDGE = 480
 """Shorter edge above which images are subsampled."""
 
@@ -28,7 +30,7 @@ class ReviewSignals:
         step = max(1, min(labels.shape) // MAX_EDGE)
         labels, image = labels[::step, ::step], image[::step, ::step]
         contact, outline = _count_contacts(labels, image)
-        changed = np.zeros(labels.shape, bool)
+        changed, last_labels = np.zeros(labels.shape, bool), np.zeros_like(labels)
         if self._last is not None and abs(self._last[0] - index) == 1 and self._last[1].shape == labels.shape:
             last_labels, last_image = self._last[1:]
             similar = measure_color_distance(image, last_image) <= SIMILAR_COLOR
@@ -39,6 +41,7 @@ class ReviewSignals:
                 round(measure_fragment(labels == object_id), 4),
                 round(contact[object_id] / max(1, outline[object_id]), 4),
                 round(measure_flip(labels == object_id, changed), 4),
+                round(measure_far(labels == object_id, last_labels == object_id), 4),
             )
             for object_id in ids
         }
@@ -54,6 +57,24 @@ def measure_flip(mask: np.ndarray, changed: np.ndarray) -> float:
     opened = cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, _, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
     return float(stats[1:, cv2.CC_STAT_AREA].max(initial=0) / mask.sum())
+
+
+def measure_far(mask: np.ndarray, last_mask: np.ndarray) -> float:
+    """Return the share of a mask, H×W bool, that is far from the last one; 0 if one is empty.
+
+    Far is more than the move of the center and `FAR_SHARE` of the object's size.
+    """
+    import cv2
+
+    areas = mask.sum(), last_mask.sum()
+    if not all(areas):
+        return 0.0
+    left, top, width, height = cv2.boundingRect((mask | last_mask).astype(np.uint8))
+    mask, last_mask = (each[top : top + height, left : left + width] for each in (mask, last_mask))
+    center, last_center = (np.array(np.nonzero(each)).mean(1) for each in (mask, last_mask))
+    distance = cv2.distanceTransform((~last_mask).astype(np.uint8), cv2.DIST_L2, 3)
+    reach = np.hypot(*(center - last_center)) + FAR_SHARE * areas[1] ** 0.5
+    return float((distance[mask] > reach).mean())
 
 
 def measure_fragment(mask: np.ndarray) -> float:
