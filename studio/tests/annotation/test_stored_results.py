@@ -59,7 +59,7 @@ def test_opening_measures_only_edited_frames_and_does_not_block(folder, session,
     assert [(labels == truth(5)).all() for labels in measured] == [True]
     session.close()
     change_rows(session.document.folder, "UPDATE scores SET content = x'00'")  # measured again
-    assert [*reopen(folder).describe().timeline.marks] == [1, 2]
+    assert [*Describe().run(reopen(folder)).timeline.marks] == [1, 2]
 
 
 def test_scores_of_the_same_mask_tracked_again_are_new(session):
@@ -307,7 +307,8 @@ def test_storing_a_frame_reads_no_older_layers(session, monkeypatch):
     monkeypatch.setattr(TrackedMaskStore, "layer", lambda *values: calls.append(values) or read(*values))
     for layer_id in range(1, 31):
         document.edit("track", Changes(layers={layer_id: Layer([1], 1, 9)}))
-        assert document.snapshot.newest_layers  # all layers are read once after an edit
+        assert document.snapshot.newest_layers
+        assert document.snapshot.waiting  # all layers are read once after an edit
         calls.clear()
         document.add_tracked_masks(layer_id, LayerFrame(5, {1: Score(1.0, 1, 0.0, 0.0)}), truth(5) == 1)
         counts.append(len(calls))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer, State
 from aotlab_studio.document.masks import LayerFrame
@@ -16,6 +18,7 @@ from studio.tests.annotation.sessions import (
     draw_and_track,
     hold,
     list_labels,
+    list_visible_frames,
     open_session,
     outline_message,
     run_job,
@@ -74,6 +77,27 @@ def test_undone_lock_does_not_protect_and_redo_keeps_masks(session):
     assert document.snapshot.objects[2].locked
     np.testing.assert_array_equal(document.snapshot.labels(4), 1)
     assert list_outdated(document.snapshot) == [(1, 2)]
+
+
+def test_step_of_the_history_can_be_gone_back_to(session, document):
+    draw(session, 0, 1)
+    before = list_labels(document)
+    draw(session, 3, 1)
+    document.undo()
+    draw(session, 4, 1)
+    history = run_action(session, {"do": "list_history"})
+    assert [(item.step, item.label) for item in history] == [
+        (4, "drawn, frame 4"),
+        (2, "drawn, frame 0"),
+        (1, "new object"),
+    ]
+    assert all(item.time for item in history)
+    run_action(session, {"do": "restore_step", "step": 2})
+    np.testing.assert_array_equal(list_labels(document), before)
+    run_action(session, {"do": "undo"})
+    assert list_visible_frames(session) == [0, 4]
+    with pytest.raises(InputError, match="step 9: no such step; choose one of the history"):
+        run_action(session, {"do": "restore_step", "step": 9})
 
 
 def test_version_saved_while_tracking_shows_the_whole_run(session, document):

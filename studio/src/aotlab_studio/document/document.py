@@ -25,11 +25,12 @@ from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.document.states import can_track, find_outdated, find_replaced_corrections
-from aotlab_studio.document.timeline import mark_frame, mark_frames
+from aotlab_studio.document.timeline import find_confidence, mark_frame, mark_frames
 from aotlab_studio.utils.cache import LRUCache
 from aotlab_studio.utils.video import FrameStore
 
 logger = logging.getLogger(__name__)
+MAX_HISTORY = 500
 MAX_SNAPSHOTS = 4
 """Number of snapshots in memory, such as those before and after an edit."""
 
@@ -206,8 +207,8 @@ class Document:
                 layers = dict(enumerate(corrections, self.make_layer_id()))
                 replaced = find_replaced_corrections(before.with_changes(log.Changes(layers=layers)))
                 changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(replaced))
-            layers = {key: layer and after.with_sources(layer) for key, layer in changes.layers.items()}
-            changes = msgspec.structs.replace(changes, layers=layers)
+            changed = {key: layer and after.with_sources(layer) for key, layer in changes.layers.items()}
+            changes = msgspec.structs.replace(changes, layers=changed)
             changes = changes.drop_unchanged(before.state)
             if changes != log.Changes():
                 checked = {*before.checked_frames} - {*changes.checked}
@@ -250,6 +251,16 @@ class Document:
             return None
         page = step.page if step.page in list(self.listeners.values()) else None
         return events.StepInfo(step.title, step.time, step.frame, page)
+
+    def list_history(self) -> list[events.HistoryEntry]:
+        """Return the edits that lead to what is shown, newest first, at most `MAX_HISTORY`."""
+        entries, number = list[events.HistoryEntry](), self.log.undo_step
+        while number > self.log.last_import and len(entries) < MAX_HISTORY:
+            step = self.log.steps[number]
+            label = step.title if step.frame is None else f"{step.title}, frame {step.frame}"
+            entries.append(events.HistoryEntry(number, step.time, label))
+            number = self.log.parents[number]
+        return entries
 
     def save_version(self, title: str = "") -> None:
         """Save the current step as a version; raise `InputError` if there is no object."""
@@ -337,7 +348,8 @@ class Document:
         """Return the marks of each object on all frames."""
         with self.lock:
             revision, snapshot = self.revision, self.snapshot
-        return events.Timeline(revision, mark_frames(snapshot))
+        confidence = [find_confidence(snapshot, index) for index in range(snapshot.count)]
+        return events.Timeline(revision, mark_frames(snapshot), confidence)
 
     def emit_page_state(self) -> None:
         if self.listeners:
@@ -345,7 +357,9 @@ class Document:
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
-            self.emit(events.FrameEvent(index, self.revision, mark_frame(self.snapshot, index)))
+            snapshot = self.snapshot
+            marks, confidence = mark_frame(snapshot, index), find_confidence(snapshot, index)
+            self.emit(events.FrameEvent(index, self.revision, marks, confidence))
 
     def _move(self, move: log.Move) -> events.StepInfo | None:
         with self.lock:

@@ -540,6 +540,19 @@ class RestoreVersion(Edit, frozen=True):
             document.edit(f"restore version {self.number}", state.diff(document.snapshot.state))
 
 
+class RestoreStep(Edit, frozen=True):
+    """Bring everything back as it was after a step of the history, in one edit."""
+
+    step: int
+
+    def run(self, document: Document) -> None:
+        with document.lock:
+            if (step := document.log.steps.get(self.step)) is None:
+                raise InputError(f"step {self.step}: no such step; choose one of the history")
+            title = f"back to {step.title} of {step.time[:16].replace('T', ' ')}"
+            document.edit(title, document.log.state(self.step).diff(document.snapshot.state))
+
+
 def _make_object(document: Document) -> ObjectInfo:
     """Return a new object, of the schema's class if there is only one."""
     item, schema = make_object(document.make_object_id()), document.schema

@@ -21,12 +21,23 @@ class StepInfo(Struct, frozen=True):
     """Id of the page that made it, if that is open; no other page can undo or redo it."""
 
 
+class HistoryEntry(Struct, frozen=True):
+    """An edit in the history, which `RestoreStep` goes back to."""
+
+    step: int
+    time: str
+    """UTC, ISO 8601."""
+    label: str
+
+
 class Timeline(Struct, frozen=True):
     """Marks of all frames."""
 
     revision: int
     marks: dict[int, str]
     """One character a frame, by object id; `timeline.py` defines the characters."""
+    confidence: list[int]
+    """Lowest confidence of the masks on each frame in percent; -1 without masks."""
 
 
 class PageState(Struct, frozen=True, kw_only=True):
@@ -67,6 +78,8 @@ class FrameEvent(Event, frozen=True):
     revision: int
     marks: dict[int, str]
     """Marks of this frame in the timeline, by object id."""
+    confidence: int
+    """That of this frame in the timeline."""
 
 
 class DocumentEvent(Event, frozen=True):

@@ -221,6 +221,12 @@ class Snapshot:
             copied = NewestLayers(*(values.copy() for values in self.newest_layers[object_id]))
             self._show_newer(copied, object_id, layer_id, slice(index, index + 1))
             after.newest_layers[object_id] = copied
+        after.waiting = {**self.waiting}
+        if layer_id in after.waiting:
+            left = {key: flags & (np.arange(self.count) != index) for key, flags in self.waiting[layer_id].items()}
+            after.waiting[layer_id] = {key: flags for key, flags in left.items() if flags.any()}
+            if not after.waiting[layer_id]:
+                del after.waiting[layer_id]
         return after
 
     def flag_tracked(self, layer_objects: Collection[int] | None = None) -> np.ndarray:

@@ -15,7 +15,7 @@ from aotlab import InputError, Prompt, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import Action, Box, Clicks, Edit, EditResult, KeptPixels, Points, Reach, Shape
-from aotlab_studio.document.events import StepInfo, Timeline
+from aotlab_studio.document.events import HistoryEntry, StepInfo, Timeline
 from aotlab_studio.document.log import NO_ORIGIN, Direction, Origin
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.protocol import JobProgress
@@ -52,6 +52,13 @@ class ListVersions(SessionAction, frozen=True):
 
     def run(self, session: Session) -> list[StepInfo]:
         return session.document.list_versions()
+
+
+class ListHistory(SessionAction, frozen=True):
+    """Return the edits that lead to what is shown, newest first."""
+
+    def run(self, session: Session) -> list[HistoryEntry]:
+        return session.document.list_history()
 
 
 class SaveVersion(SessionAction, frozen=True):
