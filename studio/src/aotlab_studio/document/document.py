@@ -25,7 +25,7 @@ from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 from aotlab_studio.document.states import can_track, find_outdated, find_replaced_corrections
-from aotlab_studio.document.timeline import find_confidence, mark_frame, mark_frames
+from aotlab_studio.document.timeline import mark_frame, mark_frames
 from aotlab_studio.utils.cache import LRUCache
 from aotlab_studio.utils.video import FrameStore
 
@@ -348,8 +348,7 @@ class Document:
         """Return the marks of each object on all frames."""
         with self.lock:
             revision, snapshot = self.revision, self.snapshot
-        confidence = [find_confidence(snapshot, index) for index in range(snapshot.count)]
-        return events.Timeline(revision, mark_frames(snapshot), confidence)
+        return events.Timeline(revision, mark_frames(snapshot))
 
     def emit_page_state(self) -> None:
         if self.listeners:
@@ -357,9 +356,7 @@ class Document:
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
-            snapshot = self.snapshot
-            marks, confidence = mark_frame(snapshot, index), find_confidence(snapshot, index)
-            self.emit(events.FrameEvent(index, self.revision, marks, confidence))
+            self.emit(events.FrameEvent(index, self.revision, mark_frame(self.snapshot, index)))
 
     def _move(self, move: log.Move) -> events.StepInfo | None:
         with self.lock:

@@ -36,8 +36,6 @@ class Timeline(Struct, frozen=True):
     revision: int
     marks: dict[int, str]
     """One character a frame, by object id; `timeline.py` defines the characters."""
-    confidence: list[int]
-    """Lowest confidence of the masks on each frame in percent; -1 without masks."""
 
 
 class PageState(Struct, frozen=True, kw_only=True):
@@ -78,8 +76,6 @@ class FrameEvent(Event, frozen=True):
     revision: int
     marks: dict[int, str]
     """Marks of this frame in the timeline, by object id."""
-    confidence: int
-    """That of this frame in the timeline."""
 
 
 class DocumentEvent(Event, frozen=True):

@@ -22,14 +22,6 @@ def mark_frames(snapshot: Snapshot) -> dict[int, str]:
     return {object_id: "".join(frame[object_id] for frame in frames) for object_id in snapshot.objects}
 
 
-def find_confidence(snapshot: Snapshot, index: int) -> int:
-    """Return the lowest confidence of the masks on a frame in percent; -1 without masks."""
-    if not snapshot.list_shown_layers(index):  # drawn masks need no scores
-        return 100 if any(snapshot.drawn_masks(index).values()) else -1
-    scores = snapshot.scores(index).values()
-    return min((int(100 * score.confidence) for score in scores if score.area), default=-1)
-
-
 def mark_frame(snapshot: Snapshot, index: int) -> dict[int, str]:
     """Return the mark of each object on one frame."""
     frames, reach = snapshot.annotated_frames, internal.LostObjects.FRAMES
