@@ -421,8 +421,8 @@ def test_backward_strip_is_lost_before_the_object_appears(folder, reopen):
     events = []
     session.document.listeners[events.append] = None
     run_job(session, 11, "backward")
-    assert session.document.timeline().marks[1] == "llllll88888G"
-    assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "88888aaaall"
+    assert session.document.timeline().marks[1] == "llllll99999G"
+    assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
 
 
 def test_end_of_tracking_describes_the_page_state_once(session, document):
