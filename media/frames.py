@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,23 +16,16 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from PIL import Image
 
+from aotlab.configs.settings import changed
 from aotlab.media.exr import read_exr_header, read_primaries
 from aotlab.media.high_bit_depth import TiffStack, decode_dpx, detect_image_kind, read_raw_image
 from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
-from aotlab.media.levels import Levels, LevelsOption, estimate_levels, find_decoder, parse_levels
+from aotlab.media.levels import OCIO_PREFIX, Levels, estimate_levels, find_decoder
 from aotlab.media.plates import BT709, ImagePlate, Plate
+from aotlab.media.source_options import IMAGE_RATE, SourceOptions, parse_rate
 from aotlab.media.timecode import Timecode
-from aotlab.media.value_syntax import OCIO_PREFIX
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
-
-IMAGE_RATE = Fraction(24)
-"""Default frame rate of image sequences, as in DAVIS and most films."""
-MAX_RATE = 1000
-RATE = re.compile(r"[0-9]{1,4}(\.[0-9]{1,20})?|[0-9]{1,9}/[1-9][0-9]{0,8}")
-"""Syntax of frame rates; `Fraction` would compute all digits of 1e999999999."""
-RateOption = str | float | Fraction | None
-"""Frames per second, as a number or as text such as 30000/1001; None: `IMAGE_RATE`."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +65,8 @@ class FrameSource(ABC):
     """Frames read so far that were damaged and concealed by the decoder."""
     corrupt_packets: int = 0
     """Number of packets read so far that were skipped because they did not decode."""
-    layer: str | None = None
-    """Layer of EXR images that is read; None: see `read_exr_colors`."""
+    options: SourceOptions = SourceOptions()
+    """Options that read the same frames again, also if defaults change: rate, levels and matrix as they were found."""
     levels: Levels | None = None
     """Black and white levels of images with more than 8 bits; None: frames are unchanged."""
     timecode: Timecode | None = None
@@ -191,17 +183,11 @@ class ImageFrames(FrameSource):
 
     length: int
 
-    def __init__(
-        self,
-        path: Path,
-        levels: LevelsOption = None,
-        rate: RateOption = None,
-        input_transform: str | None = None,
-        layer: str | None = None,
-    ) -> None:
-        self.rate, self.layer = parse_rate(rate), layer
+    def __init__(self, path: Path, options: SourceOptions | None = None) -> None:
+        options = options or SourceOptions()
+        self.rate = Fraction(options.fps or IMAGE_RATE)
         self._paths: list[Path] = []
-        curve = input_transform or "srgb"
+        curve = options.input_transform or "srgb"
         if not path.is_dir() and detect_image_kind(path) == "tiff":
             stack = TiffStack(path)
             self._read_values: Callable[[int], np.ndarray] = stack.read
@@ -211,30 +197,32 @@ class ImageFrames(FrameSource):
             if path.is_dir():
                 self._paths = list_images(path)
                 warn_about_mixed_images(path, self._paths)
-            self._read_values = lambda index: read_raw_image(self._paths[index], layer)
+            self._read_values = lambda index: read_raw_image(self._paths[index], options.layer)
             self.length = len(self._paths)
             kind = detect_image_kind(self._paths[0])
             if kind == "exr":
-                curve = input_transform or "linear"
-                self._read_exr_attributes(read_exr_header(self._paths[0]), rate)
+                curve = options.input_transform or "linear"
+                self._read_exr_attributes(read_exr_header(self._paths[0]), options)
             elif kind == "dpx":
                 frame, file_rate = decode_dpx(self._paths[0])
-                self._set_times(file_rate, frame.metadata.get("timecode"), rate)
+                self._set_times(file_rate, frame.metadata.get("timecode"), options)
         self.path, self.name = path, base_name(path)
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.has_names = bool(self._paths)
-        limits = parse_levels(levels)
         find_decoder(curve)  # raises InputError
         is_space = curve.startswith(OCIO_PREFIX)
         white = np.iinfo(first.dtype).max if is_space and first.dtype.kind in "iu" else 1.0
-        if limits is not None:
-            self.levels = Levels(*limits, curve=curve, white=white)
-        elif levels is not None or first.dtype != np.uint8 or curve != "srgb":
+        if isinstance(options.levels, tuple):
+            self.levels = Levels(*options.levels, curve=curve, white=white)
+        elif options.levels is not None or first.dtype != np.uint8 or curve != "srgb":
             low, high = estimate_levels(self._read_or_skip, self.length)
             self.levels = Levels(low, high, curve=curve, white=white, estimated=True)
+        limits = None if self.levels is None else (self.levels.low, self.levels.high)
+        transform = None if self.levels is None else curve
+        self.options = changed(options, fps=self.rate, levels=limits, input_transform=transform)
 
-    def _read_exr_attributes(self, header: Mapping[str, Any], rate: RateOption) -> None:
+    def _read_exr_attributes(self, header: Mapping[str, Any], options: SourceOptions) -> None:
         """Set color primaries, rate, pixel aspect and time code to those that the first EXR file states."""
         self.color_tags = (read_primaries(header), BT709)
         self.pixel_aspect = Fraction(header.get("pixelAspectRatio", 1)).limit_denominator(1000) or Fraction(1)
@@ -242,13 +230,12 @@ class ImageFrames(FrameSource):
         if code is not None:
             separator = ";" if code.dropFrame else ":"
             text = f"{code.hours:02d}:{code.minutes:02d}:{code.seconds:02d}{separator}{code.frame:02d}"
-        self._set_times(header.get("framesPerSecond"), text, rate)
+        self._set_times(header.get("framesPerSecond"), text, options)
 
-    def _set_times(self, file_rate: RateOption, code: str | None, rate: RateOption) -> None:
-        """Set rate and time code to those that the first file states; ``rate``: that of the user."""
+    def _set_times(self, file_rate: float | Fraction | None, code: str | None, options: SourceOptions) -> None:
+        """Set rate and time code to those that the first file states; a rate of the user comes first."""
         with suppress(InputError):  # no rate, or a code that its rate does not have
-            if rate is None and file_rate is not None:
-                self.rate = parse_rate(file_rate)
+            self.rate = Fraction(options.fps or parse_rate(file_rate) or self.rate)
             if code is not None:
                 self.timecode = Timecode.parse(code, self.rate)
 
@@ -281,18 +268,6 @@ class ImageFrames(FrameSource):
             return self._read_values(index)
         except InputError:
             return np.empty(0, self._dtype)
-
-
-def parse_rate(rate: RateOption) -> Fraction:
-    """Return a frame rate; raise `InputError` unless it is above 0 and at most `MAX_RATE`."""
-    if rate is None:
-        return IMAGE_RATE
-    text = str(rate).strip()
-    # video files store fractions of small integers
-    parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(1_000_000)
-    if not 0 < parsed <= MAX_RATE:
-        raise InputError("expected frames per second, for example 25 or 30000/1001", subject=f"fps {text:.40}")
-    return parsed
 
 
 def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> Path:

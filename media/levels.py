@@ -1,6 +1,5 @@
 """Levels that convert images with more than 8 bits a channel to 8 bits."""
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,21 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.value_syntax import INPUT_TRANSFORMS, OCIO_PREFIX
-from aotlab.utils.errors import require, require_modules
+from aotlab.utils.errors import require_modules
 from aotlab.utils.files import reading
-from aotlab.utils.text import shorten
 
 MAX_LEVEL_FRAMES, MAX_LEVEL_VALUES = 16, 2**16
 """Number of frames, and of values per frame, from which levels are estimated."""
 LEVEL_PERCENTILES = (0.1, 99.9)
 """Percentiles shown as black and white, robust to hot pixels."""
-
+INPUT_TRANSFORMS = ("linear", "srgb")
+"""Curves of images; ``srgb`` is shown as it is."""
+OCIO_PREFIX = "ocio:"
+"""Begin of an input transform that is a color space of OpenColorIO."""
 OCIO_CONFIG = "ocio://studio-config-latest"
 """Configuration that OpenColorIO brings along."""
-
-LevelsOption = str | tuple[float, float] | None
-"""``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others."""
 
 
 @dataclass(frozen=True)
@@ -98,21 +95,6 @@ def find_decoder(name: str) -> Callable[[np.ndarray], np.ndarray]:
         return rgb
 
     return decode
-
-
-def parse_levels(levels: LevelsOption) -> tuple[float, float] | None:
-    """Return levels as numbers; None if they are to be estimated. Raises `InputError` for invalid ones."""
-    if levels is None or str(levels) == "auto":
-        return None
-    try:
-        low, high = map(float, levels.split(",") if isinstance(levels, str) else levels)
-    except (ValueError, TypeError):
-        low = high = math.nan
-    valid = math.isfinite(low) and math.isfinite(high) and low < high
-    require(
-        valid, "expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095", subject=f"levels {shorten(levels)}"
-    )
-    return low, high
 
 
 def estimate_levels(read: Callable[[int], np.ndarray], count: int) -> tuple[float, float]:

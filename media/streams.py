@@ -19,6 +19,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_same_size
 from aotlab.media.location import CAMERA_NUMBER, VideoLocation
 from aotlab.media.plates import Plate, VideoPlate
+from aotlab.media.source_options import SourceOptions
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error, reading
 from aotlab.utils.text import strip_credentials
@@ -99,10 +100,11 @@ class StreamFrames(FrameSource):
                 ) from error
 
 
-def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
+def open_stream(location: VideoLocation, options: SourceOptions) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
     import av
 
+    timeout = options.timeout
     subject, live = strip_credentials(location.text), location.text.lower().startswith(LIVE_PROTOCOLS)
     if location.kind == "stdin":
         subject = "standard input"
@@ -120,10 +122,14 @@ def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     threading.Thread(target=work, name="opener", daemon=True).start()
     if not wait([result], timeout).done:
         raise InputError(
-            f"no frame within {timeout:g} seconds", subject=subject, remedy="check the source or the timeout"
+            f"no frame within {timeout:g} seconds",
+            subject=subject,
+            remedy="check the source, or wait longer with --source timeout=SECONDS",
         )
     with reading(subject, "check the source", av.FFmpegError):
-        return result.result()
+        frames = result.result()
+    frames.options = options
+    return frames
 
 
 def _open_source(location: VideoLocation, timeout: float) -> av.container.InputContainer:

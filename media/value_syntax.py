@@ -6,7 +6,7 @@ import re
 from typing import Literal, NamedTuple
 
 from aotlab.media.timecode import TIMECODE
-from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.utils.errors import InputError, require
 
 MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
 """Meaning of the pixels of mask images.
@@ -18,12 +18,6 @@ MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
 * mots: ids of MOTS, 1000 times the class plus the object; 10000 is undecided.
 * palette: the id is the place of the pixel's color in the palette of PASCAL VOC.
 """
-INPUT_TRANSFORMS = ("linear", "srgb")
-"""Curves of images; ``srgb`` is shown as it is."""
-OCIO_PREFIX = "ocio:"
-"""Begin of an input transform that is a color space of OpenColorIO."""
-MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
-"""Color matrices of video by name, as FFmpeg's numbers."""
 FRAME = rf"-?\d{{1,9}}|{TIMECODE.pattern}"
 FRAME_AND_OBJECT = re.compile(rf"(?P<frame>{FRAME})?(?::(?P<object_id>\d{{1,9}}))?", re.ASCII)
 
@@ -41,13 +35,6 @@ class FrameObjectValue(NamedTuple):
         frame = "" if self.frame is None else str(self.frame)
         prefix = frame if self.object_id is None else f"{frame}:{self.object_id}"
         return f"{prefix}={self.value}" if prefix else self.value
-
-
-def parse_input_transform(text: str) -> str:
-    """Return one of `INPUT_TRANSFORMS`, or ``ocio:SPACE``; raise `InputError` for any other text."""
-    if not text.removeprefix(OCIO_PREFIX) or not text.startswith(OCIO_PREFIX):
-        require_choice(text, (*INPUT_TRANSFORMS, "ocio:SPACE"), "input transform")
-    return text
 
 
 def parse_frame(value: object, name: str = "frame") -> int | str:

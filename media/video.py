@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aotlab.configs.settings import changed
 from aotlab.media import decoding
-from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
+from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, require_index
 from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.images import list_images, require_same_size
-from aotlab.media.levels import LevelsOption
 from aotlab.media.location import locate_video
 from aotlab.media.plates import UNKNOWN_TAG, Plate, VideoPlate, lacks_matrix
-from aotlab.media.streams import open_stream
-from aotlab.media.value_syntax import MATRICES, parse_input_transform
+from aotlab.media.source_options import IMAGE_OPTIONS, MATRICES, SourceOptions
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.digests import InputDigests
-from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
 from aotlab.utils.text import format_count
 
@@ -40,17 +39,7 @@ CACHED_FRAMES_BEFORE_SEEK = 64
 """Number of frames before a requested one that `VideoReader` decodes for its caller's cache."""
 
 
-def open_frames(
-    source: str | Path,
-    *,
-    levels: LevelsOption = None,
-    timeout: float = 30.0,
-    rate: RateOption = None,
-    input_transform: str | None = None,
-    matrix: str | None = None,
-    layer: str | None = None,
-    interlaced: bool = False,
-) -> FrameSource:
+def open_frames(source: str | Path, options: SourceOptions | None = None) -> FrameSource:
     """Open a source of frames and read the first one.
 
     >>> frames = open_frames("video.mp4")
@@ -59,27 +48,13 @@ def open_frames(
     Args:
         source: a video file, a folder of images, a TIFF stack, a URL (``rtsp://``, ``http://``, ``file://``, ...),
             a camera (``0`` for the first, or ``/dev/video0``), a named pipe, or ``-`` for standard input.
-        levels: values of images shown as black and white: ``LOW,HIGH``, or ``auto`` for the whole video (default: 8-bit
-            images unchanged, ``auto`` for others).
-        timeout: seconds to wait for the first frame of a stream.
-        rate: frames per second of a folder of images or a TIFF stack (default: 24).
-        input_transform: curve of the values of images, ``linear`` or ``srgb``, or ``ocio:SPACE``, a color space of
-            OpenColorIO (default: ``linear`` for EXR, ``srgb`` for others). It changes what the tracker sees, not the
-            frames that outputs contain.
-        matrix: color matrix of a video file that states none, one of `MATRICES` (default: ``bt709`` above standard
-            definition, else ``bt601``).
-        layer: layer of EXR images, such as ``ViewLayer.Combined`` (default: the one without a name, or else the only
-            one with colors).
-        interlaced: read interlaced files too, whose frames show two moments in alternate lines.
+        options: how its frames are read; None: the defaults.
 
     Raises:
         InputError: there is no such source, it is not a video, or its first frame cannot be read; an option is invalid,
             or given for another kind of source; a file is interlaced, or states another matrix.
     """
-    if input_transform is not None:
-        parse_input_transform(input_transform)
-    if matrix is not None:
-        require_choice(matrix, MATRICES, "matrix")
+    options = options or SourceOptions()
     # "" would be the working directory
     require(source != "", "empty", subject="source", remedy="give a path, a URL, or a camera")
     location = locate_video(source)
@@ -88,21 +63,21 @@ def open_frames(
     with reading(path, remedy):  # or a name that is too long, or in a folder without permission
         require(not is_stored or path.exists(), "no such file or folder", remedy=remedy)
     has_images = is_stored and (path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff"))
-    image_options = {"levels": levels, "fps": rate, "input transform": input_transform, "layer": layer}
-    others = {"matrix": matrix} if has_images or not is_stored else {}
-    for name, value in (others if has_images else image_options | others).items():
-        if value is not None:
+    for name in options.to_json():
+        if not has_images if name in IMAGE_OPTIONS else name == "matrix" and (has_images or not is_stored):
             kinds = "video files" if name == "matrix" else "folders of images and TIFF stacks"
             problem = f"only for {kinds}, not for {path if is_stored else 'a stream'}"
-            raise InputError(problem, subject=f"{name} {value}", remedy="remove it")
+            raise InputError(problem, subject=f"source {name}", remedy="remove it")
     if has_images:
-        return ImageFrames(path, levels, rate, input_transform, layer)
+        return ImageFrames(path, options)
     if not is_stored:
-        return open_stream(location, timeout)
-    frames = VideoFrames(path, matrix)
-    if frames.interlaced and not interlaced:
+        from aotlab.media.streams import open_stream
+
+        return open_stream(location, options)
+    frames = VideoFrames(path, options)
+    if frames.interlaced and not options.interlaced:
         command = shlex.join(["ffmpeg", "-i", str(path), "-vf", "bwdif", f"{path.stem}_progressive.mp4"])
-        remedy = f"run {command}, or read it as it is with --interlaced yes (in Python, interlaced=True)"
+        remedy = f"run {command}, or read it as it is with --source interlaced=yes"
         raise InputError("interlaced video", subject=path, remedy=remedy)
     return frames
 
@@ -127,9 +102,10 @@ class VideoFrames(FrameSource):
     matrix: int
     """FFmpeg's number of the color matrix, as stated, given or assumed."""
 
-    def __init__(self, path: Path, matrix: str | None = None) -> None:
-        """``matrix``: name of the color matrix if the file states none; raises `InputError` if it states another."""
-        self.path, self.name = path, path.stem
+    def __init__(self, path: Path, options: SourceOptions | None = None) -> None:
+        """Open the file; raise `InputError` if it has no frame, or states another matrix than the options."""
+        options = options or SourceOptions()
+        self.path, self.name, matrix = path, path.stem, options.matrix
         self._matrix = None if matrix is None else MATRICES[matrix]
         with decoding.open_video(path) as container:
             stream = decoding.find_video_stream(container)
@@ -152,6 +128,8 @@ class VideoFrames(FrameSource):
             context = stream.codec_context
             self.codec, self.interlaced = context.name, first.interlaced_frame
             self.matrix = self.make_plate(first).tags.matrix
+            names = [name for name, number in MATRICES.items() if number == self.matrix and self.lacks_matrix]
+            self.options = changed(options, matrix=next(iter(names), None), interlaced=self.interlaced)
             tags = (context.color_primaries, context.color_trc)
             self.color_tags = (1, 1) if UNKNOWN_TAG in tags else tags
             self.timecode = decoding.read_timecode(container, self.rate)

@@ -171,8 +171,8 @@ def read_interlaced(root: Path) -> None:
     code, _ = track(root / "progressive.mp4", root / "progressive", "--write", "prores")
     count = len(read_with_ffmpeg(root / "progressive" / "alpha.mov"))
     check("interlaced", "its result tracks", f"code {code}, {count} frames", code == 0 and count >= COUNT)
-    code, _ = track(film, root / "woven", "--interlaced", "yes", "--write", "prores")
-    check("interlaced", "as it is with --interlaced yes", f"code {code}", code == 0)
+    code, _ = track(film, root / "woven", "--source", "interlaced=yes", "--write", "prores")
+    check("interlaced", "as it is with --source interlaced=yes", f"code {code}", code == 0)
 
 
 def read_damaged(root: Path) -> None:

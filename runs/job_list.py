@@ -7,19 +7,18 @@ import io
 import json
 import os
 import re
-import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from aotlab.configs.settings import changed
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
 from aotlab.media.value_syntax import FrameObjectValue
-from aotlab.runs.job import MASK_ENDINGS, Job
+from aotlab.runs.job import COLUMNS, LIST_COLUMNS, MASK_ENDINGS, Job
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.run_folder import RECORD
@@ -82,7 +81,7 @@ def _make_job(video: str) -> Job:
 
 def add_masks_beside(job: Job) -> Job:
     """Give a job that has no masks, boxes or points the masks beside its video; return other jobs unchanged."""
-    return job if job.has_objects else replace(job, masks=find_masks_beside(job.video))
+    return job if job.has_objects else changed(job, masks=find_masks_beside(job.video))
 
 
 def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
@@ -130,7 +129,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 expected = format_count(len(reader.fieldnames), "value")
                 raise ValueError(f"line {line}: expected {expected}, as in the header")
             cells = {column: text.strip() for column, text in row.items()}
-            for column in cells.keys() & LIST_COLUMNS.keys():
+            for column in cells.keys() & {*LIST_COLUMNS}:
                 cells[column] = [part.strip() for part in cells[column].split(";") if part.strip()]
             yield line, cells
 
@@ -164,15 +163,11 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
     """Return the job of a row, with paths relative to the list's folder."""
     for column in row:
         require_choice(column, COLUMNS, "column")
-    values = {COLUMNS[column]: _convert_value(column, row[column]) for column in row if row[column] not in ("", None)}
-    video = values.pop("video", None)
-    require(video, "expected a video")
-    if isinstance(overrides := values.get("overrides"), str):
-        with reading("overrides", "close the quotes"):
-            values["overrides"] = shlex.split(overrides)
-    location = locate_video(video, folder)
-    job = Job(video=location.text, source_line=source_line, **{"name": location.name, **values})
-    for path in (video, *(mask.value for mask in job.masks)):
+    values = {column: value for column, value in row.items() if value not in ("", None)}
+    require("video" in values, "expected a video")
+    location = locate_video(str(values.pop("video")), folder)
+    job = Job(**{"name": location.name, **values}, video=location.text, source_line=source_line)
+    for path in (location.text, *(mask.value for mask in job.masks)):
         require(
             not INVALID_PATH.search(path),
             "has characters that no path has",
@@ -180,28 +175,7 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
             remedy="remove them",
         )
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
-    return add_masks_beside(replace(job, masks=masks))
-
-
-def _convert_value(column: str, value: Any) -> Any:
-    """Return a value of JSON as the text that a CSV has; those of columns of several values unchanged."""
-    if column in LIST_COLUMNS or column == "overrides":
-        return value
-    require(isinstance(value, str | int | float), "expected a text or a number", subject=column)
-    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
-
-
-LIST_COLUMNS = {
-    "masks": "masks", "box": "boxes", "point": "points", "negative_point": "negative_points", "class": "classes",
-    "remove": "removals",
-}  # fmt: skip
-"""Columns whose cells hold several values, separated by ; in a CSV, with the field of `Job` that each sets."""
-COLUMNS = {
-    "video": "video", **LIST_COLUMNS, "overrides": "overrides", "name": "name", "levels": "levels", "fps": "rate",
-    "input_transform": "input_transform", "matrix": "matrix", "layer": "layer", "interlaced": "interlaced",
-    "start": "start", "end": "end",
-}  # fmt: skip
-"""Columns of a list, with the field of `Job` that each sets."""
+    return add_masks_beside(changed(job, masks=masks))
 
 
 def _require_different_names(jobs: Sequence[Job], prefix: str, remedy: str) -> None:

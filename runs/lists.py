@@ -18,7 +18,7 @@ from aotlab.media.video import digest_video
 from aotlab.runs.classes import CLASSES, read_class_ids
 from aotlab.runs.job import Job, RunOptions
 from aotlab.runs.prepare import PreparedRun, prepare
-from aotlab.runs.run import Action, find_action, run
+from aotlab.runs.run import Action, plan_action, run
 from aotlab.runs.shards import Shard
 from aotlab.runs.store import Results, has_results
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error, require
@@ -61,7 +61,6 @@ class Batch:
         tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; outputs that packages register for lists are added.
         force: replace results of a different run or settings.
-        verify_inputs: as in `run_job`.
     """
 
     def __init__(
@@ -72,10 +71,8 @@ class Batch:
         options: RunOptions,
         *,
         force: bool = False,
-        verify_inputs: bool = False,
     ) -> None:
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
-        self._verify_inputs = verify_inputs
         write = dict.fromkeys((*options.write, *list_plugins(LIST_OUTPUT_PLUGINS)))
         self._options = replace(options, write=tuple(write), progress=False)
         self._loader = LazyTracker(tracker)
@@ -113,7 +110,7 @@ class Batch:
                     yield Outcome(job, "corrected" if kept.corrected else "reuse", len(kept.entries))
                     continue
                 prepared = self._prepare(job)
-                yield Outcome(job, find_action(prepared, force=self._force), prepared=prepared)
+                yield Outcome(job, plan_action(prepared, force=self._force), prepared=prepared)
             except (InputError, OSError) as error:
                 yield Outcome(job, "failed", error=str(error))
 
@@ -144,9 +141,7 @@ class Batch:
         return outcomes
 
     def _prepare(self, job: Job) -> PreparedRun:
-        return prepare(
-            job, self._output / job.name, self._loader, self._options, strict=True, verify_inputs=self._verify_inputs
-        )
+        return prepare(job, self._output / job.name, self._loader, self._options, strict=True)
 
     def _find_kept(self, job: Job) -> Results | None:
         """Return the results of a job that no run of the list replaces: corrected ones, and those of a stream.

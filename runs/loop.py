@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -91,8 +91,9 @@ def track_frames(
     end = store_predictions(prepared, results, tracker, masks, reader, stop, num_restored)
     error, num_frames = end.error, len(results.entries) if num_restored or end.num_predicted else 0
     if isinstance(error, StallError):
-        stall = f"no frame for {prepared.options.timeout:g} seconds"
-        error = InputError(stall, subject=source.name, remedy="check the source, or wait longer (timeout)")
+        stall = f"no frame for {source.options.timeout:g} seconds"
+        remedy = "check the source, or wait longer with --source timeout=SECONDS"
+        error = InputError(stall, subject=source.name, remedy=remedy)
     if error is not None and not (num_frames and isinstance(error, InputError)):
         raise error
     is_stopped = stop.is_set() and not error
@@ -140,45 +141,23 @@ def store_predictions(
     stop: StopFlag,
     num_restored: int,
 ) -> LoopEnd:
-    """Track frames while another thread stores them, and now and then the tracker's state.
-
-    Outputs of a source that can be read only once get each frame too, and are completed at the end.
-    """
-    from aotlab.runs.directions import track_both_directions, track_forward
-
-    removals, options, resumable = prepared.removals, prepared.options, find_resumable(prepared, tracker)
-    views: Views | None = None
-    error: Exception | None = None
+    """Track frames while another thread stores them, and now and then the tracker's state."""
+    resumable, error = find_resumable(prepared, tracker), None
     num_predicted, saved, summaries = 0, time.monotonic(), list[str]()
-    progress = progress_bar(prepared.frames.count, unit="frame", enabled=options.progress, initial=num_restored)
-
-    def write(item: tuple[PredictedFrame, dict[str, Any] | None]) -> None:
-        predicted, state = item
-        frame = make_frame(predicted, prepared.source, masks, results)
-        results.append(frame)
-        if state is not None:
-            save_state(results, state)
-        if views is not None:
-            views.write(frame)
-
-    try:
+    progress = progress_bar(
+        prepared.frames.count, unit="frame", enabled=prepared.options.progress, initial=num_restored
+    )
+    with closing(FrameSink(prepared, results, masks)) as sink:
         try:
             with (
                 progress as bar,
                 closing(iter(reader)) as frames,
-                WriteBehind(write) as writer,
-                closing(
-                    track_both_directions(tracker, frames, masks, removals, prepared.folder, stop, soft=results.soft)
-                    if options.both_directions
-                    else track_forward(tracker, frames, masks, removals, soft=results.soft)
-                ) as predictions,
+                WriteBehind(sink.write) as writer,
+                closing(predict_frames(prepared, tracker, frames, masks, stop, soft=results.soft)) as predictions,
             ):
                 for predicted in predictions:
                     if not num_predicted:
-                        if not num_restored:
-                            results.start()
-                        store_prompt_masks(prepared, results, masks)
-                        views = open_streamed_views(prepared, results)
+                        sink.start(num_restored)
                     num_predicted += 1
                     state = None
                     if resumable and time.monotonic() - saved >= SAVE_SECONDS:
@@ -187,53 +166,96 @@ def store_predictions(
                     bar.update()
         except Exception as caught:  # outputs are completed first
             error = caught
-        if views is not None and results.is_present:
-            try:
-                summaries = views.finish()
-            except InputError as caught:
-                error = error or caught
-    finally:
-        if views is not None:
-            views.discard()
+        try:
+            summaries = sink.finish()
+        except InputError as caught:
+            error = error or caught
     return LoopEnd(error, num_predicted, summaries)
 
 
-def store_prompt_masks(prepared: PreparedRun, results: Results, masks: Annotations) -> None:
-    """Write the masks that were made of prompts into the folder of results."""
-    names = {index: f"{PROMPT_MASKS}/{prepared.source.frame_name(index)}.png" for index in prepared.prompts}
-    if names:
-        results.other_files[PROMPT_MASKS] = [*names.values()]
-        results.save()
-    for index, name in names.items():
-        write_mask(results.folder / name, masks[index])
+def predict_frames(
+    prepared: PreparedRun,
+    tracker: VideoTracker,
+    frames: Iterator[FrameItem],
+    masks: Annotations,
+    stop: StopFlag,
+    *,
+    soft: bool,
+) -> Generator[PredictedFrame, None, None]:
+    """Return the predictions of all frames, forward or in both directions; ``soft``: as `track_forward`."""
+    from aotlab.runs.directions import track_both_directions, track_forward
+
+    if prepared.options.both_directions:
+        return track_both_directions(tracker, frames, masks, prepared.removals, prepared.folder, stop, soft=soft)
+    return track_forward(tracker, frames, masks, prepared.removals, soft=soft)
 
 
-def open_streamed_views(prepared: PreparedRun, results: Results) -> Views | None:
-    """Return the outputs to write while tracking, as the source can be read only once; None without any."""
-    if not prepared.streamed:
-        return None
-    options = prepared.options
-    outputs = {name: output for name, output in options.make_outputs().items() if name in prepared.streamed}
-    context = make_context(results, prepared.source, prepared.frames.number)
-    return Views(results, outputs, options.output_options, context)
+class FrameSink:
+    """Receiver of predicted frames: stores each, and writes the outputs of a source that can be read only once."""
 
+    def __init__(self, prepared: PreparedRun, results: Results, masks: Annotations) -> None:
+        self._prepared, self._results, self._masks = prepared, results, masks
+        self._views: Views | None = None
 
-def make_frame(predicted: PredictedFrame, source: FrameSource, masks: Annotations, results: Results) -> TrackedFrame:
-    """Return a predicted frame as it is stored; wait for its labels."""
-    index, image, prediction, disagreement = predicted
-    annotated, soft, given = frozenset[int](), None, masks.soft_masks(index)
-    if index in masks:
-        annotated = frozenset(np.unique(masks[index]).tolist()) - {0}
-    if results.soft:
-        probabilities = prediction.probabilities[1:].float().cpu().numpy()
-        soft = quantize_probabilities(insert_soft_masks(probabilities, prediction.ids, given))
-    return TrackedFrame(
-        index, source.frame_name(index), image, np.asarray(prediction.labels),
-        {object_id: round(value, 6) for object_id, value in prediction.confidence.items()}, source.time(index),
-        annotated, bool(prediction.cut),
-        {object_id: round(value, 6) for object_id, value in disagreement.items()}, results.max_id, soft,
-        soft_ids=frozenset(given),
-    )  # fmt: skip
+    def start(self, num_restored: int) -> None:
+        """Begin the store, once the first frame is predicted; earlier results are deleted unless it resumes them."""
+        prepared, results = self._prepared, self._results
+        if not num_restored:
+            results.start()
+        names = {index: f"{PROMPT_MASKS}/{prepared.source.frame_name(index)}.png" for index in prepared.prompts}
+        if names:
+            results.other_files[PROMPT_MASKS] = [*names.values()]
+            results.save()
+        for index, name in names.items():
+            write_mask(results.folder / name, self._masks[index])
+        outputs = {
+            name: output for name, output in prepared.options.make_outputs().items() if name in prepared.streamed
+        }
+        context = make_context(results, prepared.source, prepared.frames.number)
+        self._views = Views(results, outputs, prepared.options.output_options, context)
+
+    def write(self, item: tuple[PredictedFrame, dict[str, Any] | None]) -> None:
+        """Store a predicted frame, and the tracker's state after it if given; wait for the labels of the frame."""
+        predicted, state = item
+        frame = self._make_frame(predicted)
+        self._results.append(frame)
+        if state is not None:
+            save_state(self._results, state)
+        if self._views is not None:
+            self._views.write(frame)
+
+    def finish(self) -> list[str]:
+        """Complete the outputs; return their texts. Raises `InputError` if one cannot be written."""
+        return self._views.finish() if self._views is not None and self._results.is_present else []
+
+    def close(self) -> None:
+        """Remove outputs that are not complete."""
+        if self._views is not None:
+            self._views.discard()
+
+    def _make_frame(self, predicted: PredictedFrame) -> TrackedFrame:
+        index, image, prediction, disagreement = predicted
+        masks, source = self._masks, self._prepared.source
+        annotated, soft, given = frozenset[int](), None, masks.soft_masks(index)
+        if index in masks:
+            annotated = frozenset(np.unique(masks[index]).tolist()) - {0}
+        if self._results.soft:
+            probabilities = prediction.probabilities[1:].float().cpu().numpy()
+            soft = quantize_probabilities(insert_soft_masks(probabilities, prediction.ids, given))
+        return TrackedFrame(
+            index=index,
+            name=source.frame_name(index),
+            frame=image,
+            labels=np.asarray(prediction.labels),
+            confidence={object_id: round(value, 6) for object_id, value in prediction.confidence.items()},
+            time=source.time(index),
+            annotated_ids=annotated,
+            cut=bool(prediction.cut),
+            disagreement={object_id: round(value, 6) for object_id, value in disagreement.items()},
+            max_id=self._results.max_id,
+            soft=soft,
+            soft_ids=frozenset(given),
+        )
 
 
 def describe_unused(prepared: PreparedRun, masks: Annotations, entries: Sequence[Mapping[str, Any]]) -> str | None:
@@ -272,13 +294,13 @@ def read_ahead(
 
     In real time, it drops late frames without a mask or removal.
     """
-    frames, options = prepared.frames.read(prepared.source, first), prepared.options
-    if not options.realtime:
-        return ReadAhead(frames, stop=stop, timeout=options.timeout)
+    frames, timeout = prepared.frames.read(prepared.source, first), prepared.source.options.timeout
+    if not prepared.options.realtime:
+        return ReadAhead(frames, stop=stop, timeout=timeout)
     if not prepared.source.is_live:
         frames = pace_frames(frames, prepared.source)
     required = {*masks, *prepared.removals}
-    return ReadAhead(frames, stop=stop, timeout=options.timeout, must_keep=lambda item: item[0] in required)
+    return ReadAhead(frames, stop=stop, timeout=timeout, must_keep=lambda item: item[0] in required)
 
 
 def pace_frames(frames: Iterator[FrameItem], source: FrameSource) -> Iterator[FrameItem]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import LazyTracker
-from aotlab.media.frames import FrameSource, ImageFrames
+from aotlab.media.frames import FrameSource
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.soft_masks import split_soft_mask
@@ -98,66 +98,40 @@ class PreparedRun:
         return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
 
 
-def prepare(
-    job: Job,
-    folder: Path,
-    loader: LazyTracker,
-    options: RunOptions,
-    *,
-    strict: bool = False,
-    verify_inputs: bool = False,
-    has_files: bool = True,
-    source: FrameSource | None = None,
-    frames: FrameSelection | None = None,
-    arrays: Mapping[int, np.ndarray] | None = None,
-    prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
-) -> PreparedRun:
+def prepare(job: Job, folder: Path, loader: LazyTracker, options: RunOptions, *, strict: bool = False) -> PreparedRun:
     """Open and check everything that a job needs; no model is loaded, and nothing is written.
 
-    Args:
-        strict: refuse masks of another video, as lines of a list may be mixed up.
-        verify_inputs: read all inputs, also those whose size and time are as in the record of earlier results.
-        has_files: the masks are made of files alone; those of a loaded tracker or of arrays cannot be compared.
-        source: the video of the job if it is open already.
-        frames: frames to track, instead of those of the job.
-        arrays: further masks by frame index, as `Tracker.step` takes them.
-        prompts: further prompts by frame index and object id.
+    ``strict``: refuse masks of another video, as lines of a list may be mixed up.
 
     Raises:
         InputError: a video, mask, prompt, class or removal cannot be used, or an input is in the folder of results.
     """
-    job = job if arrays or prompts else add_masks_beside(job)
-    if source is None:
-        source = _open_source(job, options, has_objects=bool(job.has_objects or arrays or prompts))
-    subject = job.label if job.source_line else source.name
+    job = add_masks_beside(job)
+    source = job.frames or _open_source(job)
     _check_frame_names(source, options, strict=strict)
-    frames = frames or FrameSelection(source, job.start, job.end, by_name=options.by_name)
+    frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     info = VideoInfo.from_source(source)
     info = replace(info, start_number=options.mask_start_number, mask_format=options.mask_format)
-    masks = _load_masks(job, info, frames, arrays or {}, strict=strict)
+    masks = _load_masks(job, info, frames, strict=strict)
     absent = split_absent(masks)
-    by_index = _load_prompts(job, source, frames, masks, prompts or {}, subject)
-    removals = _check_objects(job, options, frames, masks, by_index, absent, subject)
+    subject = job.label if job.source_line else source.name
+    prompts = _load_prompts(job, source, frames, masks, subject)
+    removals = _check_objects(job, options, frames, masks, prompts, absent, subject)
     require_inputs_outside([*job.input_paths, *filter(None, [source.path])], folder)
     streamed = check_outputs(options.make_outputs(), source, folder)
-    record = None if verify_inputs else read_record(folder)
-    digests = InputDigests((record or {}).get("digests"))
-    run = PreparedRun(folder, job, source, frames, masks, by_index, removals, options, loader)
-    inputs = fingerprint_inputs(run, digests, has_files=has_files)
-    return replace(run, inputs=inputs, digests=digests.entries, streamed=streamed)
+    digests = InputDigests((read_record(folder) or {}).get("digests"))
+    run = PreparedRun(folder, job, source, frames, masks, prompts, removals, options, loader, streamed=streamed)
+    return replace(run, inputs=fingerprint_inputs(run, digests), digests=digests.entries)
 
 
-def _open_source(job: Job, options: RunOptions, *, has_objects: bool) -> FrameSource:
+def _open_source(job: Job) -> FrameSource:
     """Open the video of a job; raise `InputError` if nothing shows what to track in it."""
     if problem := job.describe_missing_files():
         raise InputError(problem)
-    if not (has_objects or job.is_stored):
+    if not (job.has_objects or job.is_stored):
         raise InputError("nothing to track", subject=strip_credentials(job.video), remedy="give a mask")
-    source = open_frames(
-        job.video, timeout=options.timeout, levels=job.levels, rate=job.rate, input_transform=job.input_transform,
-        matrix=job.matrix, layer=job.layer, interlaced=job.interlaced,
-    )  # fmt: skip
-    if not has_objects:
+    source = open_frames(job.video, job.source)
+    if not job.has_objects:
         names = ", ".join(sibling_path(Path(job.video), suffix).name for suffix in MASK_ENDINGS)
         remedy = f"give a box, points or masks, or put {names} next to it"
         raise InputError("nothing to track", subject=job.video, remedy=remedy)
@@ -178,20 +152,18 @@ def _check_frame_names(source: FrameSource, options: RunOptions, *, strict: bool
             log.warning("%s: %s", source.path, gap)
 
 
-def _load_masks(
-    job: Job, video: VideoInfo, frames: FrameSelection, arrays: Mapping[int, np.ndarray], *, strict: bool
-) -> Annotations:
-    """Return the masks of a job and those in memory, with the class names of the job."""
+def _load_masks(job: Job, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
+    """Return the masks of a job, with its class names."""
     # files that were found next to the video may not be meant as masks
     with prefix_errors("masks next to the video" if job.masks and job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, video, frames, strict=strict)
-    if arrays:
+    if job.arrays:
         from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
 
-        for index, mask in arrays.items():
+        for index, mask in job.arrays.items():
             frames.require_frame(index, f"masks: frame {index}")
             with prefix_errors(f"frame {index}"):
-                labels = convert_mask(mask, video.size, required=index == min(arrays), max_id=MAX_ID)
+                labels = convert_mask(mask, video.size, required=index == min(job.arrays), max_id=MAX_ID)
             values = np.asarray(mask)
             soft = split_soft_mask(values)[1] if values.dtype.kind == "f" else {}
             masks.add_mask(index, np.zeros(video.size) if labels is None else labels, soft)
@@ -200,14 +172,9 @@ def _load_masks(
 
 
 def _load_prompts(
-    job: Job,
-    source: FrameSource,
-    frames: FrameSelection,
-    masks: Annotations,
-    prompts: Mapping[int, Mapping[int, Prompt]],
-    subject: str,
+    job: Job, source: FrameSource, frames: FrameSelection, masks: Annotations, subject: str
 ) -> dict[int, dict[int, Prompt]]:
-    """Return the prompts of a job and those in memory by frame index and object id, with boxes cropped to the frame."""
+    """Return prompts by frame index and object id, also those of mask files; boxes are cropped to the frame."""
     by_index = group_prompts(
         job.boxes, job.points, job.negative_points,
         find_index=partial(frames.index, subject="box or point"), frame_number=frames.number,
@@ -217,7 +184,7 @@ def _load_prompts(
     for index, boxes in masks.boxes.items():
         found = {key: Prompt(box=box) for key, box in boxes.items()}
         by_index[index] = found | by_index.get(index, {})
-    for index, by_object in prompts.items():
+    for index, by_object in job.prompts.items():
         frames.require_frame(index, f"prompts: frame {index}")
         by_index[index] = {**by_index.get(index, {}), **by_object}
     for index, by_object in by_index.items():
@@ -260,23 +227,19 @@ def _check_objects(
     return removals
 
 
-def fingerprint_inputs(run: PreparedRun, digests: InputDigests, *, has_files: bool = True) -> dict[str, Any]:
-    """Return all that the masks of a run depend on, as `RunFolder.inputs`; ``has_files``: see `prepare`."""
+def fingerprint_inputs(run: PreparedRun, digests: InputDigests) -> dict[str, Any]:
+    """Return all that the masks of a run depend on, as `RunFolder.inputs`."""
     job, source, frames, options = run.job, run.source, run.frames, run.options
     video: dict[str, Any] = {"name": source.name}
     video |= {"address": strip_credentials(job.video)} if source.path is None else digest_video(source.path, digests)
+    has_files = run.loader.has_files and not (job.arrays or job.prompts)
     is_repeatable = has_files and source.path is not None and not options.realtime
     masks = run.masks
-    levels = source.levels
     inputs = {
         "video": video,
         "frames": {"first": frames.first, "last": frames.last},
         "recording": None if is_repeatable else datetime.datetime.now(datetime.timezone.utc).isoformat(),
-        "levels": None if levels is None else [levels.low, levels.high],
-        "input_transform": None if levels is None else levels.curve,
-        "matrix": job.matrix,
-        "layer": job.layer,
-        "rate": str(source.rate) if isinstance(source, ImageFrames) else None,
+        "source": source.options.to_json(),
         "masks": {
             index: {"sha256": digest_values((item.object_id, item.rle.tolist(), item.attributes) for item in regions)}
             for index, regions in sorted(masks.frames.items())

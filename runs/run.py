@@ -14,7 +14,6 @@ from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.media.frames import FrameSource
 from aotlab.media.prompt import Prompt
 from aotlab.media.video import open_frames
-from aotlab.runs.inputs import FrameSelection
 from aotlab.runs.job import ClassNames, Job, RunOptions
 from aotlab.runs.loop import track_frames
 from aotlab.runs.prepare import PreparedRun, prepare
@@ -40,7 +39,6 @@ def run_job(
     options: RunOptions | None = None,
     *,
     force: bool = False,
-    verify_inputs: bool = False,
 ) -> TrackResult:
     """Track one video into a folder, or resume it; finished results of the same inputs are reused.
 
@@ -55,24 +53,18 @@ def run_job(
         tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
         options: outputs and how to track.
         force: replace results of a different run.
-        verify_inputs: read all inputs, also those whose size and time are as in the record of earlier results.
 
     Raises:
         InputError: a bad video, mask or option; the folder is not writable, in use, or has results of another run.
     """
     tracker = tracker or TrackerOptions()
-    has_files = isinstance(tracker, TrackerOptions)
     if not isinstance(tracker, TrackerOptions):
         if job.overrides:
             raise InputError(
                 "need TrackerOptions in place of a loaded tracker", subject=f"overrides {' '.join(job.overrides)}"
             )
         tracker = tracker.fresh()
-    prepared = prepare(
-        job, Path(folder), LazyTracker(tracker), _require_options(options), verify_inputs=verify_inputs,
-        has_files=has_files,
-    )  # fmt: skip
-    return run(prepared, force=force)
+    return run(prepare(job, Path(folder), LazyTracker(tracker), _require_options(options)), force=force)
 
 
 def track(
@@ -83,7 +75,8 @@ def track(
     options: RunOptions | None = None,
     *,
     prompts: Mapping[int, Mapping[int, Prompt]] | None = None,
-    frames: FrameSelection | None = None,
+    start: int | str | None = None,
+    end: int | str | None = None,
     classes: ClassNames = (),
     removals: Iterable[str | tuple[int | str, int]] = (),
     force: bool = False,
@@ -98,7 +91,8 @@ def track(
         tracker: a `VideoTracker`, which forgets earlier videos first.
         options: outputs and how to track; None: the defaults.
         prompts: prompts by frame index and object id; on a frame with a mask, as in `Tracker.step`.
-        frames: frames to track; None: all.
+        start: first frame to track, as in `Job`.
+        end: last frame to track, as in `Job`.
         classes: class names by object id, for outputs that store them.
         removals: as in `Job`.
         force: replace earlier results, which cannot be compared with a run of arrays and a loaded tracker.
@@ -108,24 +102,17 @@ def track(
         Exception: an internal error, raised after outputs are completed.
     """
     options, folder = _require_options(options), Path(folder)
-    for name, value in (("masks", masks), ("prompts", prompts)):
-        is_mapping = value is None or isinstance(value, Mapping)
-        require(
-            is_mapping, f"expected a dict by frame index, such as {{0: ...}}, got {type(value).__name__}", subject=name
-        )
-    require(masks or prompts, "none", subject="masks", remedy="pass {0: mask}")
-    if not isinstance(source, FrameSource):
-        source = open_frames(source, timeout=options.timeout)
-    name = folder.name if is_file_name(folder.name) else "video"
-    job = Job(name, "-" if source.path is None else source.path, classes=classes, removals=removals)
-    prepared = prepare(
-        job, folder, LazyTracker(tracker), options, has_files=False, source=source, frames=frames, arrays=masks,
-        prompts=prompts,
+    frames = source if isinstance(source, FrameSource) else open_frames(source)
+    job = Job(
+        folder.name if is_file_name(folder.name) else "video", frames.path or "-", frames=frames,
+        arrays={} if masks is None else masks, prompts={} if prompts is None else prompts,
+        start=start, end=end, classes=classes, removals=removals,
     )  # fmt: skip
-    return run(prepared, force=force)
+    require(job.has_objects, "none", subject="masks", remedy="pass {0: mask}")
+    return run(prepare(job, folder, LazyTracker(tracker), options), force=force)
 
 
-def find_action(prepared: PreparedRun, *, force: bool = False) -> Action:
+def plan_action(prepared: PreparedRun, *, force: bool = False) -> Action:
     """Return what a run would do with its folder, after all its checks; the model is loaded unless results are reused.
 
     Raises:

@@ -21,6 +21,7 @@ from typing_extensions import Self
 
 from aotlab.media.plates import ImagePlate, Plate
 from aotlab.media.regions import MAX_ID, ObjectClasses
+from aotlab.media.source_options import SourceOptions
 from aotlab.media.value_syntax import FrameObjectValue, MaskFormat, parse_frame_object
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, output_exists_error, require
@@ -40,10 +41,10 @@ FRAME_FIELD = "{frame}"
 """Name of a frame in the paths of outputs."""
 SOFT_LEVELS, SOFT_STEP = 1023, 64
 """Steps of stored probabilities from 0 to 1, and the distance of their values: 10 of 16 bits take half the space."""
-NO_SOFT = "needs soft edges, which these results do not have; track again with --soft --force"
+NO_SOFT = "needs soft edges, which these results do not have; track again with --write soft --force"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TrackedFrame:
     """A frame with its masks, as it is stored and as outputs get it."""
 
@@ -273,16 +274,9 @@ class Results(RunFolder):
         return video if "sha256" in video else {}
 
     @property
-    def levels(self) -> str | None:
-        """Levels of the video, as in `Job.levels`."""
-        levels = self.inputs.get("levels")
-        return None if levels is None else ",".join(map(repr, levels))
-
-    @property
-    def video_options(self) -> dict[str, Any]:
-        """Arguments of `open_frames` with which the video was tracked."""
-        names = ("rate", "input_transform", "matrix", "layer")
-        return {"levels": self.levels, "interlaced": True, **{name: self.inputs.get(name) for name in names}}
+    def source_options(self) -> SourceOptions:
+        """Options of `open_frames` that read the frames as they were tracked."""
+        return SourceOptions(**self.inputs.get("source", {}))
 
     def mask_path(self, name: str) -> Path:
         """Return the file with the object ids of a frame, given its name."""
@@ -394,11 +388,20 @@ class Results(RunFolder):
         elif self.corrected:  # a person's masks are all there is: 0 or 1
             soft = quantize_probabilities(labels == np.array([*confidence], labels.dtype)[:, None, None])
         return TrackedFrame(
-            entry["index"], name, image, labels, confidence,
-            Fraction(entry["time"]), frozenset(entry.get("annotated", ())), entry.get("cut", False),
-            {int(object_id): value for object_id, value in entry.get("disagreement", {}).items()}, self.max_id,
-            soft, plate, frozenset(entry.get("soft", ())),
-        )  # fmt: skip
+            index=entry["index"],
+            name=name,
+            frame=image,
+            labels=labels,
+            confidence=confidence,
+            time=Fraction(entry["time"]),
+            annotated_ids=frozenset(entry.get("annotated", ())),
+            cut=entry.get("cut", False),
+            disagreement={int(object_id): value for object_id, value in entry.get("disagreement", {}).items()},
+            max_id=self.max_id,
+            soft=soft,
+            stored_plate=plate,
+            soft_ids=frozenset(entry.get("soft", ())),
+        )
 
     def read_frames(self, source: FrameSource) -> Iterator[TrackedFrame]:
         """Yield the stored frames with the images of their video.

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.frame_numbers import FrameNumbers
-from aotlab.media.frames import IMAGE_RATE, FrameSource
+from aotlab.media.frames import FrameSource
 from aotlab.media.masks import read_mask
+from aotlab.media.source_options import IMAGE_RATE
 from aotlab.media.video import open_frames
 from aotlab.runs.job import RunOptions
 from aotlab.runs.output import Output, OutputContext
 from aotlab.runs.output_options import NO_OPTIONS, select_options
 from aotlab.runs.outputs import make_output
 from aotlab.runs.result import TrackResult
-from aotlab.runs.store import MASKS, NO_SOFT, Results, TrackedFrame, has_content
+from aotlab.runs.store import MASKS, NO_SOFT, SOFT, Results, TrackedFrame, has_content
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import temporary_name, writing
 from aotlab.utils.locks import locked_output, remove_leftovers
@@ -100,7 +101,7 @@ def open_context(results: Results, *, needs_image: bool) -> OutputContext:
         return make_context(results, MissingVideo(results))
     video = results.find_video()
     results.require_same_video(video)
-    source = open_frames(video, **results.video_options)
+    source = open_frames(video, results.source_options)
     return make_context(results, source, FrameNumbers(source, by_name=results.by_name).number)
 
 
@@ -147,7 +148,7 @@ def write_views(
         InputError: an output needs soft edges that are not stored; a mask or image is missing or damaged; or an output
             cannot be written. Those that are not complete are not in the record.
     """
-    outputs = {name: make_output(name, options) for name in names if name != MASKS}
+    outputs = {name: make_output(name, options) for name in names}
     require_soft(results, outputs)
     if not outputs:
         return []
@@ -196,12 +197,9 @@ def list_missing_outputs(results: Results, names: Iterable[str], options: Mappin
     return [
         name
         for name in dict.fromkeys(names)
-        if name != MASKS
-        and (
-            name not in results.outputs
-            or not has_content(results.folder / make_output(name, options).file_name)
-            or results.output_options.get(name, {}) != select_options(name, options)
-        )
+        if name not in results.outputs
+        or not has_content(results.folder / make_output(name, options).file_name)
+        or results.output_options.get(name, {}) != select_options(name, options)
     ]
 
 
@@ -229,18 +227,20 @@ def render(
     """
     folder = Path(folder)
     options = RunOptions(outputs, output_options=output_options)
-    names, values = [name for name in options.write if name != MASKS], options.output_options
+    kinds, values = options.make_outputs(), options.output_options
+    names = [*kinds]
     with locked_output(folder):
         results = Results.read(folder)
         if results is None or not results.entries:
             raise InputError("no frame is tracked", subject=folder, remedy="track the video first")
+        require(SOFT not in options.write or results.soft or results.corrected, NO_SOFT, subject=SOFT)
         if missing:
             names = list_missing_outputs(results, names, values)
         if absent := results.describe_missing():
             raise InputError(f"{absent} are missing", subject=folder, remedy="track the video again")
         if results.edited:
             log.warning("%s: its masks lack later edits; export them first", folder)
-        context = open_context(results, needs_image=any(make_output(name, values).needs_image for name in names))
+        context = open_context(results, needs_image=any(kinds[name].needs_image for name in names))
         texts = write_views(results, names, values, context, progress=progress)
         return TrackResult(
             len(results.entries), results.seconds, list_written(results, options), tuple(texts),
@@ -249,7 +249,7 @@ def render(
 
 
 def list_written(results: Results, options: RunOptions) -> dict[str, Path]:
-    """Return the paths of the masks and complete outputs of a run by name."""
+    """Return the paths of the stored files and complete outputs of a run by name."""
     paths = {name: results.folder / output.file_name for name, output in options.make_outputs().items()}
-    masks = {MASKS: results.folder / MASKS} if MASKS in options.write else {}
-    return masks | {name: path for name, path in paths.items() if name in results.outputs}
+    stored = {name: results.folder / name for name in (MASKS, SOFT) if name in options.write}
+    return stored | {name: path for name, path in paths.items() if name in results.outputs}

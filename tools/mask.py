@@ -45,6 +45,7 @@ def main(
     from aotlab.media.matching import IMAGE_SUFFIXES
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.prompt import group_prompts
+    from aotlab.media.source_options import SourceOptions
     from aotlab.media.video import open_frames
     from aotlab.prompting.load import load_segmenter
     from aotlab.prompting.segmenter import require_pixels
@@ -52,7 +53,7 @@ def main(
     if output is not None and output.resolve() != source.resolve():
         require_new_output(output, ".png", force=force)
     is_image = source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir()
-    frames = ImageFrames(source) if is_image else open_frames(source, interlaced=True)
+    frames = ImageFrames(source) if is_image else open_frames(source, SourceOptions(interlaced=True))
     numbers = FrameNumbers(frames, by_name=frame_numbers == "file")
     index = 0 if frame is None else numbers.index(frame)
     output = output or sibling_path(source, f".{numbers.number(index)}{MASK_ENDING}" if index else MASK_ENDING)

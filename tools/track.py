@@ -14,13 +14,7 @@ from click import UsageError
 
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES
-from aotlab.media.value_syntax import (
-    FRAME_AND_OBJECT,
-    INPUT_TRANSFORMS,
-    MATRICES,
-    parse_input_transform,
-    parse_removal,
-)
+from aotlab.media.value_syntax import FRAME_AND_OBJECT, parse_removal
 from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
 from aotlab.tools.cli.options import (
@@ -33,6 +27,7 @@ from aotlab.tools.cli.options import (
     prompt_options,
     segmenter_option,
     shard_option,
+    source_option,
     split_settings,
     tracker_options,
     video_argument,
@@ -45,18 +40,7 @@ from aotlab.tools.cli.track_report import (
     report_plans,
     report_result,
 )
-from aotlab.tools.cli.types import (
-    Choice,
-    ExistingPath,
-    FileName,
-    Folder,
-    Frame,
-    ParsedType,
-    PositiveFloat,
-    flag,
-    list_option,
-    option,
-)
+from aotlab.tools.cli.types import ExistingPath, FileName, Folder, Frame, flag, list_option, option
 from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.text import join_truncated, strip_credentials
@@ -109,9 +93,9 @@ def require_mask_syntax(masks: Sequence[str]) -> None:
 
 def track_video(prepared: PreparedRun, *, force: bool, dry_run: bool) -> int:
     """Track a video into a folder, or resume it; return the exit code."""
-    from aotlab.runs.run import find_action, run
+    from aotlab.runs.run import plan_action, run
 
-    folder, action = prepared.folder, find_action(prepared, force=force)
+    folder, action = prepared.folder, plan_action(prepared, force=force)
     if dry_run or (action != "reuse" and logging.getLogger("aotlab").isEnabledFor(logging.INFO)):
         print(f"{describe_run(prepared)}, into {folder}", flush=True)
     if dry_run:
@@ -179,40 +163,7 @@ def track_list(batch: Batch, folder: Path, shard: Shard | None) -> int:
         help="first frame to track, or its time code, such as 01:00:10:12 (default: the first of the video)",
     ),
     option("--end", type=Frame, help="last frame to track, or its time code (default: the last of the video)"),
-    option(
-        "--levels",
-        metavar="auto|LOW,HIGH",
-        help="values shown as black and white in all frames of an image folder or TIFF stack; auto: percentiles of the "
-        "video (default: 8-bit images unchanged, others auto)",
-    ),
-    option(
-        "--input-transform",
-        type=ParsedType(parse_input_transform, "NAME"),
-        help="curve of the values of an image folder or TIFF stack, for the tracker only: "
-        f"{', '.join(INPUT_TRANSFORMS)}, or ocio:SPACE of OpenColorIO (default: linear for EXR, srgb for others)",
-    ),
-    option(
-        "--matrix",
-        type=Choice([*MATRICES]),
-        help="color matrix of a video file that states none (default: bt709 above standard definition, else bt601)",
-    ),
-    option(
-        "--layer",
-        metavar="NAME",
-        help="layer of EXR images, such as ViewLayer.Combined (default: the one without a name, or the only one)",
-    ),
-    option(
-        "--interlaced",
-        type=Choice(("yes", "no")),
-        default="no",
-        help="track the frames of an interlaced file as they are, with two moments in alternate lines",
-    ),
-    option(
-        "--fps",
-        "rate",
-        metavar="N",
-        help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
-    ),
+    source_option(),
 )
 @option_group(
     "results",
@@ -225,9 +176,7 @@ def track_list(batch: Batch, folder: Path, shard: Shard | None) -> int:
     list_option(
         "--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)", parse_output_name
     ),
-    flag("--soft", "store the probabilities at edges, so that outputs with alpha can be written later"),
     force_results,
-    flag("--verify-inputs", "read all inputs, also those with the size and time that earlier results have recorded"),
     flag("--dry-run", "check all inputs and write nothing"),
 )
 @option_group(
@@ -237,7 +186,6 @@ def track_list(batch: Batch, folder: Path, shard: Shard | None) -> int:
     mask_start_number,
     mask_format,
     flag("--realtime", "drop frames to keep up with the source"),
-    option("--timeout", metavar="SECONDS", type=PositiveFloat, default=30, help="stop after SECONDS without a frame"),
 )
 @option_group(
     "many videos",
@@ -252,7 +200,7 @@ def track_list(batch: Batch, folder: Path, shard: Shard | None) -> int:
 @tracker_options()
 def main(
     *, video: tuple[str, ...], job_list: Path | None, shard: Shard | None, output: Path | None, force: bool,
-    verify_inputs: bool, dry_run: bool, **given: Any,
+    dry_run: bool, **given: Any,
 ) -> int:  # fmt: skip
     from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 
@@ -273,16 +221,12 @@ def main(
         raise InputError("not a folder", subject=f"--output {output}", remedy=remedy)
     require_mask_syntax(given["masks"])
     from aotlab.runs.job import Job, RunOptions
-    from aotlab.runs.job_list import list_video_jobs, read_jobs
-    from aotlab.runs.lists import Batch
     from aotlab.runs.prepare import prepare
 
     options = RunOptions(
         write=tuple(dict.fromkeys(given["write"])) or RunOptions.write,
-        soft=given["soft"],
         both_directions=given["both_directions"],
         realtime=given["realtime"],
-        timeout=given["timeout"],
         by_name=given["frame_numbers"] == "file",
         mask_start_number=given["mask_start_number"],
         mask_format=given["mask_format"],
@@ -301,17 +245,12 @@ def main(
             removals=given["removals"],
             start=given["start"],
             end=given["end"],
-            levels=given["levels"],
-            input_transform=given["input_transform"],
-            matrix=given["matrix"],
-            layer=given["layer"],
-            interlaced=given["interlaced"],
-            rate=given["rate"],
+            source=given["source"],
         )
         if job.segmenter and not (job.boxes or job.points or job.negative_points):
             raise UsageError("--segmenter: no prompt to make a mask from; give --box or --point, or remove it")
         require_modules("av", "cv2", "pycocotools", "tqdm")
-        prepared = prepare(job, folder, LazyTracker(tracker), options, verify_inputs=verify_inputs)
+        prepared = prepare(job, folder, LazyTracker(tracker), options)
         return track_video(prepared, force=force, dry_run=dry_run)
     if (name := find_given_option(ONE_VIDEO)) is not None:
         # the shell splits "1, 2" into two arguments
@@ -319,9 +258,12 @@ def main(
         if job_list is not None and job_list.is_dir():
             remedy = "remove it, or give --jobs a list instead of a folder"
         raise UsageError(f"{name}: applies to a single video; {remedy}")
+    from aotlab.runs.job_list import list_video_jobs, read_jobs
+    from aotlab.runs.lists import Batch
+
     folder = output or (default_output(str(job_list)) if job_list else Path(f"videos{RESULTS_SUFFIX}"))
     jobs = read_jobs(job_list) if job_list else list_video_jobs(video)
-    batch = Batch(jobs, folder, tracker, options, force=force, verify_inputs=verify_inputs)
+    batch = Batch(jobs, folder, tracker, options, force=force)
     return report_plans(batch.plan(), folder) if dry_run else track_list(batch, folder, shard)
 
 

@@ -1,4 +1,4 @@
-"""Digests of the whole content of files, which are read again only if their size or time has changed."""
+"""Digests of the whole content of files, which are read again only if their size or times have changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class InputDigests:
         parts = {"": path} if files is None else {file.relative_to(path).as_posix(): file for file in files}
         with reading(path, "check its permissions"):
             statuses = [(name, file.stat()) for name, file in parts.items()]
-        state = digest_values((name, status.st_size, status.st_mtime_ns) for name, status in statuses)
+        # ctime too: programs that keep the time of a changed file cannot set it
+        state = digest_values((name, item.st_size, item.st_mtime_ns, item.st_ctime_ns) for name, item in statuses)
         key = os.path.abspath(path)
         earlier = self._earlier.get(key, {})
         if earlier.get("state") == state:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from aotlab.runs.store import TrackedFrame, quantize_probabilities
+from aotlab.runs.store import quantize_probabilities
 from aotlab_compositing.edges import confine_edges, estimate_colors, find_band, refine_alpha, refine_edges
 from tests.marks import needs_pymatting
 from tests.processes import run_python
+from tests.stored_results import make_frame
 
 RED = np.array([220, 40, 30])
 
@@ -46,7 +47,7 @@ def test_middle_of_thin_parts_is_certain():
 def test_refined_objects_add_up_to_at_most_one():
     frame, _, mask = draw_edge()
     labels = np.where(mask > 0, 3, 5).astype(np.uint8)
-    tracked = TrackedFrame(0, "f", frame, labels, {3: 1.0, 5: 1.0, 9: 0.0})
+    tracked = make_frame(0, frame, labels, {3: 1.0, 5: 1.0, 9: 0.0})
     refined = refine_edges(tracked)
     assert refined.probabilities.shape == (3, *mask.shape)
     assert refined.probabilities.sum(0).max() <= 1.002  # rounded
@@ -54,7 +55,7 @@ def test_refined_objects_add_up_to_at_most_one():
     assert not refined.probabilities[2].any()
     np.testing.assert_array_equal(refined.labels, labels)
     soft = quantize_probabilities(np.stack([mask, 1 - mask, 0 * mask]))
-    stored = refine_edges(TrackedFrame(0, "f", frame, labels, tracked.confidence, soft=soft))
+    stored = refine_edges(make_frame(0, frame, labels, tracked.confidence, soft=soft))
     np.testing.assert_array_equal(stored.soft, refined.soft)
 
 
@@ -87,7 +88,7 @@ def test_alpha_is_certain_far_from_the_border():
     labels[100:300, 100:200], labels[100:300, 200:300] = 1, 2
     probabilities[0], probabilities[1] = np.where(labels == 1, 0.8, 0.1), np.where(labels == 2, 0.6, 0.1)
     soft = quantize_probabilities(probabilities)
-    tracked = TrackedFrame(0, "0", np.zeros((480, 480, 3), np.uint8), labels, {1: 1, 2: 1, 3: 1}, soft=soft)
+    tracked = make_frame(0, np.zeros((480, 480, 3), np.uint8), labels, {1: 1, 2: 1, 3: 1}, soft=soft)
     found = confine_edges(tracked).probabilities
     for row, column, alphas in (
         (200, 150, (1, 0, 0)), (200, 191, (1, 0, 0)), (200, 202, (0.1, 0.6, 0)), (200, 250, (0, 1, 0)),

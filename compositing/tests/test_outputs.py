@@ -16,12 +16,11 @@ from PIL import Image
 from aotlab.media.exr import PRIMARIES
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import TICK, VideoWriter
-from aotlab.runs.inputs import FrameSelection
 from aotlab.runs.job import RunOptions
 from aotlab.runs.output import OutputContext
 from aotlab.runs.outputs import list_outputs, make_output
 from aotlab.runs.run import track
-from aotlab.runs.store import Results, TrackedFrame
+from aotlab.runs.store import Results
 from aotlab.runs.views import render
 from aotlab.utils.errors import InputError
 from aotlab_compositing.cryptomatte import hash_name
@@ -41,6 +40,7 @@ from tests.media.plate_files import (
 )
 from tests.media.video_files import QUARTER_TURN, film, find_clicks, set_display_matrix
 from tests.repeating_tracker import RepeatingTracker
+from tests.stored_results import make_frame
 
 OUTPUTS = {"alpha": "alpha", "exr": "exr", "prores": "alpha.mov", "vp9": "alpha.webm"}
 """Files of the outputs with the plate."""
@@ -55,12 +55,12 @@ MASK = np.zeros(SIZE, np.uint8)
 MASK[10:30, 20:40], MASK[10:30, 40:50] = 1, 2
 
 
-def track_plates(video, folder, write=tuple(OUTPUTS), frames=None, masks=None, classes=(), **options):
+def track_plates(video, folder, write=tuple(OUTPUTS), frames=(None, None), masks=None, classes=(), **options):
     run = RunOptions(write=write, progress=False, **options)
     source = open_frames(video)
-    frames = None if frames is None else FrameSelection(source, *frames)
+    start, end = frames
     masks = {0: MASK} if masks is None else masks
-    result = track(source, masks, folder, RepeatingTracker(), run, frames=frames, classes=classes)
+    result = track(source, masks, folder, RepeatingTracker(), run, start=start, end=end, classes=classes)
     assert result.error is None
     return folder
 
@@ -399,7 +399,7 @@ def test_given_soft_masks_stay(tmp_path, refine):
     video = PLATE_FILES["8-bit PNG"].write(tmp_path / "in")
     values = np.linspace(0, 1, SIZE[1], dtype=np.float32) * np.ones(SIZE, np.float32)
     out = track_plates(
-        video, tmp_path / "out", ("mattes16",), masks={0: values}, output_options={"refine_edges": refine}, soft=True
+        video, tmp_path / "out", ("mattes16", "soft"), masks={0: values}, output_options={"refine_edges": refine}
     )
     names = [tracked.name for tracked in Results.read(out).read_frames(open_frames(video))]
     first, second = (np.array(Image.open(out / "mattes16" / "1" / f"{name}.png")) / 65535 for name in names[:2])
@@ -466,7 +466,7 @@ def test_exr_of_video_is_neither_clipped_nor_rounded(tmp_path):
         plane.update(bytes(np.full(plane.buffer_size // 2, code, np.uint16)))
     y, u = (1018 - 64) / 876, (700 - 512) / 896
     blue, green = y + 2 * (1 - 0.0593) * u, y - 2 * 0.0593 * (1 - 0.0593) / 0.678 * u
-    tracked = TrackedFrame(0, "0", plate.to_image(), MASK, {}, soft=np.zeros((0, *SIZE), np.uint16), stored_plate=plate)
+    tracked = make_frame(0, plate.to_image(), MASK, name="0", soft=np.zeros((0, *SIZE), np.uint16), stored_plate=plate)
     output = make_output("exr")
     output.open(tmp_path / "exr", OutputContext(open_frames(video)))
     output.write(tracked)

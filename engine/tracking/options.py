@@ -155,6 +155,11 @@ class LazyTracker:
         self.load: Callable[[tuple[str, ...]], VideoTracker] = lru_cache(1)(self._load)
         """Return the tracker, with the overrides of a job if it is loaded from options."""
 
+    @property
+    def has_files(self) -> bool:
+        """Whether the tracker is made of files and settings alone, which can be compared with those of another run."""
+        return isinstance(self._tracker, TrackerOptions)
+
     def _load(self, overrides: tuple[str, ...]) -> VideoTracker:
         tracker = self._tracker
         return tracker.add_overrides(overrides).load() if isinstance(tracker, TrackerOptions) else tracker

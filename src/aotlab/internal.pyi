@@ -15,6 +15,7 @@ from .media.exr import (
     read_exr_header as read_exr_header,
 )
 from .media.frames import store_frame as store_frame
+from .media.source_options import parse_source_options as parse_source_options
 from .runs.store import (
     MASKS as MASKS,
     SOFT as SOFT,
@@ -57,6 +58,7 @@ from .tools.cli.options import (
     output_options as output_options,
     print_settings as print_settings,
     segmenter_option as segmenter_option,
+    source_option as source_option,
     split_settings as split_settings,
     tracker_options as tracker_options,
     video_argument as video_argument,

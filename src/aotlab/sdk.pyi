@@ -26,6 +26,7 @@ from .media.annotations import (
 from .media.frames import FrameSource as FrameSource
 from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image
 from .media.plates import ColorTags as ColorTags, Plate as Plate
+from .media.prompt import FramePrompt as FramePrompt
 from .runs.store import Results as Results, TrackedFrame as TrackedFrame, has_results as has_results
 from .media.matching import (
     natural_sort as natural_sort,

@@ -15,9 +15,10 @@ from aotlab.evaluation.archive import standardize_mask
 from aotlab.media.frames import store_frame
 from aotlab.media.high_bit_depth import TiffStack, read_raw_image
 from aotlab.media.images import IMAGE_FORMATS, list_images, read_image
-from aotlab.media.levels import Levels, encode_srgb, estimate_levels, parse_levels
+from aotlab.media.levels import Levels, encode_srgb, estimate_levels
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
+from aotlab.media.source_options import SourceOptions
 from aotlab.media.video import digest_video, open_frames
 from aotlab.utils.errors import InputError
 from tests import SAMPLE
@@ -30,7 +31,7 @@ OpenEXR = pytest.importorskip("OpenEXR", reason="OpenEXR is not installed")
 
 
 def read_frames(path, **options):
-    return np.stack(list(open_frames(path, **options)))
+    return np.stack(list(open_frames(path, SourceOptions(**options))))
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_8_bit_images_change_only_with_levels(tmp_path):
 )
 def test_tiff_stack_is_a_video_with_numbered_frames(tmp_path, options):
     tifffile.imwrite(tmp_path / "film.tif", DEEP, photometric="rgb", **options)
-    source = open_frames(tmp_path / "film.tif", levels="0,65535")
+    source = open_frames(tmp_path / "film.tif", SourceOptions(levels="0,65535"))
     assert (source.name, source.length, source.size, source.frame_name(3)) == ("film", 4, (24, 32), "00003")
     np.testing.assert_array_equal(np.stack(list(source)), CLIP)
     np.testing.assert_array_equal(source.read(2), CLIP[2])
@@ -145,22 +146,22 @@ def test_linear_light_is_encoded_with_the_srgb_curve():
 @pytest.mark.parametrize("text", ["wide", "5", "5,5", "9,3", "0,inf", "nan,1", "1,2,3", "", "x" * 5000])
 def test_invalid_levels_rejected(text):
     with pytest.raises(InputError, match="expected auto, or LOW,HIGH") as caught:
-        parse_levels(text)
+        SourceOptions(levels=text)
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("options", [{"levels": "auto"}, {"rate": 5}])
+@pytest.mark.parametrize("options", [{"levels": "auto"}, {"fps": 5}])
 def test_missing_folder_is_reported_before_its_options(tmp_path, options):
     with pytest.raises(InputError, match="gone: no such file or folder"):
-        open_frames(tmp_path / "gone", **options)
+        open_frames(tmp_path / "gone", SourceOptions(**options))
 
 
 @pytest.mark.parametrize("source", ["a.mp4", "rtsp://127.0.0.1:9/x"])
 def test_levels_of_videos_and_streams_rejected(tmp_path, source, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.mp4").write_bytes(b"whatever")
-    with pytest.raises(InputError, match="levels 0,9: only for folders of images"):
-        open_frames(source, levels="0,9")
+    with pytest.raises(InputError, match="source levels: only for folders of images"):
+        open_frames(source, SourceOptions(levels="0,9"))
 
 
 def test_deep_image_without_levels_rejected(pngs):
@@ -366,7 +367,8 @@ def read_values(source):
 def test_input_transform_changes_only_what_the_tracker_sees(tmp_path):
     for index, image in enumerate(CLIP):
         OpenEXR.File({}, {"RGB": (image / 255).astype(np.float32)}).write(str(tmp_path / f"{index}.exr"))
-    shown = {name: open_frames(tmp_path, levels="0,1", input_transform=name) for name in (None, "srgb")}
+    options = {name: SourceOptions(levels="0,1", input_transform=name) for name in (None, "srgb")}
+    shown = {name: open_frames(tmp_path, item) for name, item in options.items()}
     np.testing.assert_array_equal(shown["srgb"].read(0), CLIP[0])
     assert shown[None].read(0).mean() > CLIP[0].mean()  # linear light
     for source in shown.values():
@@ -378,7 +380,7 @@ def test_color_spaces_of_opencolorio_are_shown(tmp_path, monkeypatch):
     monkeypatch.delenv("OCIO", raising=False)
     light = np.float32([[[0.18, 0.18, 0.18], [0.5, 0.1, 0.02]]])
     OpenEXR.File({}, {"RGB": light}).write(str(tmp_path / "0.exr"))
-    found = open_frames(tmp_path, levels="0,1", input_transform="ocio:ACEScg").read(0)
+    found = open_frames(tmp_path, SourceOptions(levels="0,1", input_transform="ocio:ACEScg")).read(0)
     # the matrix from ACEScg to BT.709 (Academy, with Bradford adaptation)
     matrix = [[1.7050, -0.6218, -0.0833], [-0.1303, 1.1408, -0.0105], [-0.0240, -0.1290, 1.1529]]
     np.testing.assert_allclose(found, 255 * encode_srgb((light @ np.transpose(matrix)).clip(0, 1)), atol=1)
@@ -386,14 +388,14 @@ def test_color_spaces_of_opencolorio_are_shown(tmp_path, monkeypatch):
     shown = Levels(6082, 37396, "ocio:ARRI LogC3 (EI800)", white=65535)(gray)  # LogC3 of 0 and 1
     np.testing.assert_allclose(shown, 118, atol=2)
     with pytest.raises(InputError, match="Could not find source color space 'x'"):
-        open_frames(tmp_path, input_transform="ocio:x")
+        open_frames(tmp_path, SourceOptions(input_transform="ocio:x"))
 
 
 def test_color_space_without_opencolorio_rejected(pngs, monkeypatch):
     """On opening, as `--dry-run` reads no frame."""
     monkeypatch.setitem(sys.modules, "PyOpenColorIO", None)
     with pytest.raises(InputError, match="PyOpenColorIO"):
-        open_frames(pngs, levels="0,65535", input_transform="ocio:Raw")
+        open_frames(pngs, SourceOptions(levels="0,65535", input_transform="ocio:Raw"))
 
 
 def test_layers_of_exr_are_chosen(tmp_path):
@@ -405,9 +407,9 @@ def test_layers_of_exr_are_chosen(tmp_path):
     OpenEXR.File({}, channels | {f"Hair.{name}": np.zeros((4, 4), np.float16) for name in "RGB"}).write(str(path))
     with pytest.raises(InputError, match=r"0\.exr: has the layers Hair, ViewLayer\.Combined; give one with --layer"):
         open_frames(tmp_path)
-    assert (read_values(open_frames(tmp_path, layer="ViewLayer.Combined")) == 0.5).all()
+    assert (read_values(open_frames(tmp_path, SourceOptions(layer="ViewLayer.Combined"))) == 0.5).all()
     with pytest.raises(InputError, match=r"no channel x\.Y among"):
-        open_frames(tmp_path, layer="x")
+        open_frames(tmp_path, SourceOptions(layer="x"))
 
 
 def write_dpx(path, codes):
@@ -445,13 +447,13 @@ def test_other_suffixes_are_frames(tmp_path, suffix):
 
 
 def test_unknown_input_transform_rejected(tmp_path):
-    with pytest.raises(InputError, match="input transform gamma: not one of linear, srgb, ocio:SPACE"):
-        open_frames(tmp_path, input_transform="gamma")
+    with pytest.raises(InputError, match="input_transform gamma: not one of linear, srgb, ocio:SPACE"):
+        open_frames(tmp_path, SourceOptions(input_transform="gamma"))
 
 
 def test_input_transform_of_video_rejected():
-    with pytest.raises(InputError, match="input transform srgb: only for folders of images"):
-        open_frames(SAMPLE / "rabbit.mp4", input_transform="srgb")
+    with pytest.raises(InputError, match="source input_transform: only for folders of images"):
+        open_frames(SAMPLE / "rabbit.mp4", SourceOptions(input_transform="srgb"))
 
 
 def test_exr_states_rate_aspect_and_time_code(tmp_path):
@@ -460,7 +462,7 @@ def test_exr_states_rate_aspect_and_time_code(tmp_path):
     OpenEXR.File(header, {"Y": np.zeros((4, 4), np.float16)}).write(str(tmp_path / "0.exr"))
     source = open_frames(tmp_path)
     assert (source.rate, source.pixel_aspect, str(source.timecode)) == (25, 2, "10:00:00:07")
-    assert open_frames(tmp_path, rate=24).rate == 24
+    assert open_frames(tmp_path, SourceOptions(fps=24)).rate == 24
 
 
 def test_hyphens_that_may_be_minus_signs_rejected(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from aotlab.media.location import locate_video
+from aotlab.media.source_options import SourceOptions
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.streaming import ReadAhead
@@ -80,8 +81,8 @@ def test_damaged_packets_are_skipped(tmp_path, file_server):
 
 def test_standard_input_is_read(tmp_path):
     code = (
-        "from aotlab.media.video import open_frames\n"
-        "source = open_frames('-', timeout=120)\n"
+        "from aotlab import SourceOptions, open_frames\n"
+        "source = open_frames('-', SourceOptions(timeout=120))\n"
         "print(source.name, *[round(frame.mean() / 20) * 20 for frame in source])"
     )
     with write_gray(tmp_path / "clip.mkv").open("rb") as stdin:
@@ -100,7 +101,7 @@ def test_closed_standard_input_is_reported_in_one_sentence(tmp_path):
 def test_silent_stream_times_out(tmp_path):
     make_pipe(tmp_path / "pipe")
     with pytest.raises(InputError, match=r"pipe: no frame within 0\.3 seconds"):
-        open_frames(tmp_path / "pipe", timeout=0.3)
+        open_frames(tmp_path / "pipe", SourceOptions(timeout=0.3))
     (tmp_path / "pipe").write_bytes(b"")  # ends the thread that waits for it
 
 

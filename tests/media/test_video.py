@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from aotlab.media.decoding import count_ignored_streams, find_video_stream, open_container
+from aotlab.media.source_options import SourceOptions
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_index import VideoIndex
 from aotlab.media.video_writer import VideoWriter
@@ -115,7 +116,9 @@ def test_matrix_of_video_that_states_none(tmp_path, size, default):
         stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
         container.mux(stream.encode(av.VideoFrame.from_ndarray(codes, format="yuv420p")))
         container.mux(stream.encode(None))
-    found = {name: open_frames(tmp_path / "a.mkv", matrix=name) for name in ("bt601", "bt709", "bt2020", None)}
+    found = {
+        name: open_frames(tmp_path / "a.mkv", SourceOptions(matrix=name)) for name in ("bt601", "bt709", "bt2020", None)
+    }
     luma = (120 - 16) / 219
     for name, red in (("bt601", 0.299), ("bt709", 0.2126), ("bt2020", 0.2627)):
         expected = luma + 2 * (1 - red) * (200 - 128) / 224
@@ -126,10 +129,10 @@ def test_matrix_of_video_that_states_none(tmp_path, size, default):
 def test_stated_matrix_is_not_overruled(tmp_path):
     path = write_film(tmp_path / "in", "yuv420p", tags=(1, 1, 1))
     with pytest.raises(InputError, match=r"matrix bt601: .*film\.mkv states another one; remove it"):
-        open_frames(path, matrix="bt601")
-    assert open_frames(path, matrix="bt709").read(0).any()
-    with pytest.raises(InputError, match="matrix bt709: only for video files, not for"):
-        open_frames(tmp_path, matrix="bt709")
+        open_frames(path, SourceOptions(matrix="bt601"))
+    assert open_frames(path, SourceOptions(matrix="bt709")).read(0).any()
+    with pytest.raises(InputError, match="source matrix: only for video files, not for"):
+        open_frames(tmp_path, SourceOptions(matrix="bt709"))
 
 
 def test_pixel_aspect_is_turned_with_the_image(tmp_path):

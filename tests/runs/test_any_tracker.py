@@ -77,10 +77,10 @@ def job(tmp_path):
 
 def run(job, folder, **options):
     tracker = TrackerOptions("plain")
-    return run_job(job, folder, tracker, RunOptions(write="masks", progress=False, **options))
+    return run_job(job, folder, tracker, RunOptions(**{"write": "masks", "progress": False} | options))
 
 
-@pytest.mark.parametrize("options", [{}, {"both_directions": True}, {"soft": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"both_directions": True}, {"write": "soft"}], ids=str)
 def test_plain_tracker_runs(job, tmp_path, options):
     result = run(job, tmp_path / "out", **options)
     assert (result.frames, result.error, result.cuts) == (6, None, ())

@@ -1,7 +1,6 @@
 """Frames and masks given for a video: frame numbers, ranges, mask files."""
 
 import json
-from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from aotlab.configs.settings import changed
 from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
@@ -311,7 +311,7 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     ({"name": "a/b"}, "name: 'a/b' is not a plain name; give at most 200 bytes without slashes"),
     ({"name": ""}, "name: '' is not a plain name"),
     ({"classes": {1: None}}, "class: expected a text or a list of texts, got {1: None}"),
-    ({"interlaced": "maybe"}, "interlaced maybe: not one of yes, no"),
+    ({"source": "interlaced=maybe"}, "source: interlaced maybe: not one of yes, no"),
     ({"masks": np.zeros((9, 9))}, r"masks: expected a text or a list of texts, got [^\n]+\Z"),
 ])  # fmt: skip
 def test_job_names_an_invalid_field(fields, words):
@@ -334,11 +334,11 @@ def test_job_takes_prompts_of_any_numbers(box):
 def test_job_takes_values_of_python():
     mask, boxes = FrameObjectValue(None, 2, "a.png"), (box for box in ("1,2,30,40", ":2=5,6,30,40"))
     names = {1: "cat", 7: "dog"}
-    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, segmenter=("a.onnx", "b.onnx"), rate=25)
+    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, segmenter=("a.onnx", "b.onnx"), source="fps=25")
     assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
-    assert (job.classes, job.rate, job.segmenter) == (names, 25, (Path("a.onnx"), Path("b.onnx")))
-    assert replace(job, name="b") == Job(**vars(job) | {"name": "b"}) != job
+    assert (job.classes, job.source.fps, job.segmenter) == (names, 25, (Path("a.onnx"), Path("b.onnx")))
+    assert changed(job, name="b") == Job(**vars(job) | {"name": "b"}) != job
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):

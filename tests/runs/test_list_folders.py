@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -10,13 +9,14 @@ import numpy as np
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.settings import changed
 from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.export.synthetic_clip import draw_clip
 from aotlab.media.masks import write_mask
 from aotlab.runs.job import Job, RunOptions
 from aotlab.runs.lists import Batch, list_job_folders
 from aotlab.runs.prepare import prepare
-from aotlab.runs.run import find_action, run
+from aotlab.runs.run import plan_action, run
 from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
@@ -96,7 +96,7 @@ def test_results_written_since_the_preparation_stay(output, job):
     results = Results.read(output)
     results.inputs = dict(prepared.inputs)
     results.save()
-    assert find_action(prepared) == "reuse"
+    assert plan_action(prepared) == "reuse"
     assert run(prepared).reused
 
 
@@ -176,7 +176,7 @@ def test_failed_job_keeps_results_and_resumes_with_its_video(output, jobs):
 def test_failures_without_results_replace_each_other(output, job):
     Path(job.video).rename(output.parent / "gone")
     for mask in ("b.png", "c.png"):
-        outcome = track(replace(job, masks=(job.masks[0]._replace(value=mask),)), output)
+        outcome = track(changed(job, masks=(job.masks[0]._replace(value=mask),)), output)
         assert Results.read(output / "a").error == outcome.error
         assert mask in outcome.error
 
@@ -200,7 +200,7 @@ def test_error_names_missing_masks(tmp_path):
 
 def test_inputs_cover_the_frame_of_a_mask(job):
     file = job.masks[0].value
-    default, first, second = (describe(replace(job, masks=[f"{frame}{file}"])) for frame in ("", "0=", "1="))
+    default, first, second = (describe(changed(job, masks=[f"{frame}{file}"])) for frame in ("", "0=", "1="))
     assert default == first != second
 
 
@@ -217,7 +217,7 @@ def test_hidden_files_beside_masks_are_no_inputs(tmp_path):
 
 def test_folder_of_another_list_rejected(output, job):
     assert track(job, output).status == "done"
-    other = replace(job, name="other")
+    other = changed(job, name="other")
     for batch in (Batch([other], output, *OPTIONS), Batch([other], output, *OPTIONS, force=True)):
         with pytest.raises(InputError, match=r"already contains results of another list \(a\); choose another output"):
             batch.track(StopFlag())

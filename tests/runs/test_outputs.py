@@ -19,11 +19,12 @@ from aotlab.runs.job import RunOptions
 from aotlab.runs.output import OutputContext
 from aotlab.runs.outputs import list_outputs, make_output
 from aotlab.runs.run import track
-from aotlab.runs.store import SOFT_LEVELS, Results, TrackedFrame
+from aotlab.runs.store import SOFT_LEVELS, Results
 from aotlab.runs.views import render
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
+from tests.stored_results import make_frame
 
 EVERYTHING = RunOptions(write=tuple(list_outputs()), progress=False)
 
@@ -106,7 +107,7 @@ def test_lost_objects_are_flagged(tmp_path):
     image = np.zeros((1, 1, 3), np.uint8)
     for index in range(7):
         labels = np.full((1, 1), 3 * (index == 6), np.uint8)
-        file.write(TrackedFrame(index, str(index), image, labels, {3: 0.0}, Fraction(index)))
+        file.write(make_frame(index, image, labels, {3: 0.0}, name=str(index), time=Fraction(index)))
     file.finish()
     tree = json.loads((tmp_path / "coco.json").read_text())
     absent = [one["absent"] for one in tree["images"][:6]]

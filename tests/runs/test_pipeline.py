@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media import masks
 from aotlab.media.frames import FrameSource
@@ -250,10 +251,10 @@ def test_results_of_track_are_replaced_by_force(models, tmp_path):
     tracker = Tracker(*models["aott"])
     assert track(source, {0: draw_stripes([4, 9])}, out, tracker, options).frames == 6
     with pytest.raises(InputError, match="masks: frame 5 is not tracked"):
-        track(source, {5: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
+        track(source, {5: draw_stripes([4])}, out, tracker, options, end=2)
     with pytest.raises(InputError, match="mask: soft values must be 0 to 1"):
         track(source, {0: draw_stripes([4]) / 2}, out, tracker, options)
-    run = partial(track, source, {0: draw_stripes([4])}, out, tracker, options, frames=FrameSelection(source, end=2))
+    run = partial(track, source, {0: draw_stripes([4])}, out, tracker, options, end=2)
     with pytest.raises(InputError, match="streams, arrays and loaded trackers are not compared"):
         run()
     assert len([*(out / "masks").glob("*.png")]) == 6
@@ -294,31 +295,31 @@ def test_options_of_another_type_rejected(tmp_path, options):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("masks", "frames", "words"), [
+@pytest.mark.parametrize(("masks", "end", "words"), [
     ({}, None, "masks: none; pass {0: mask}"),
     ({0: MASK * np.uint32(70000)}, None, "frame 0: mask: object ids must be 0 to 65535, got 0 to 70000"),
     ({-1: MASK}, None, r"masks: frame -1 is not tracked \(0 to the end\)"),
     ({0: MASK, 3: MASK[:9]}, None, r"frame 3: mask: expected integer object ids of shape \(32, 32\), got"),
     ({0: MASK * 0}, None, "frame 0: mask: no objects"),
-    ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), r"masks: frame 9 is not tracked \(0 to 5\)"),
+    ({0: MASK, 9: MASK}, 5, r"masks: frame 9 is not tracked \(0 to 5\)"),
 ])  # fmt: skip
-def test_unusable_masks_rejected_before_tracking(tmp_path, masks, frames, words):
+def test_unusable_masks_rejected_before_tracking(tmp_path, masks, end, words):
     tracker = RepeatingTracker()
     with pytest.raises(InputError, match=words):
-        track(Source(), masks, tmp_path, tracker, QUIET, frames=frames)
+        track(Source(), masks, tmp_path, tracker, QUIET, end=end)
     assert (tracker.annotated_ids, [*tmp_path.iterdir()]) == ([], [])
 
 
 @pytest.mark.parametrize(("run", "words"), [
     (lambda job, folder: run_job(Job("clip", Path("clip"), ("a.png",)), folder), "^clip, a.png: no such file"),
-    (lambda job, folder: run_job(replace(job, segmenter=("a", "b")), folder), "clip, a.png: no such file"),
+    (lambda job, folder: run_job(changed(job, segmenter=("a", "b")), folder), "clip, a.png: no such file"),
     (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), classes={1: 5}),
      "class: expected a text or a list of texts, got {1: 5}"),
     (lambda job, folder: track(Source(), {0: MASK}, folder, RepeatingTracker(), classes={7: "dog"}),
      "class dog: no mask or prompt has object 7"),
-    (lambda job, folder: replace(job, segmenter=("encoder.onnx",)),
+    (lambda job, folder: changed(job, segmenter=("encoder.onnx",)),
      "segmenter .*encoder.onnx.*: expected a name or two ONNX files"),
-    (lambda job, folder: replace(job, removals="30"), "remove 30: expected FRAME:ID, for example 30:2"),
+    (lambda job, folder: changed(job, removals="30"), "remove 30: expected FRAME:ID, for example 30:2"),
     (lambda job, folder: RunOptions(write=None), "^write: expected a text or a list of texts, got None$"),
 ])  # fmt: skip
 def test_unusable_arguments_rejected(tmp_path, run, words):

@@ -85,7 +85,9 @@ def test_run_killed_at_random_moments_is_the_same(tmp_path, clips, line):
     """Kills by the system at any moment of the run; the last run resumes from what the others have stored."""
     make_mose(tmp_path / "mose")
     mose = ["--dataset", "mose", "--root", str(tmp_path / "mose"), "--split", "valid"]
-    words = [word.replace("clips", str(clips)) for word in line.split()] + (mose if line == "eval" else ["--soft"])
+    words = [word.replace("clips", str(clips)) for word in line.split()] + (
+        mose if line == "eval" else ["--write", "masks,soft"]
+    )
     command, random = ("-m", "aotlab", *words, "--output"), Random(0)
     start = time.monotonic()
     assert run_python(*command, tmp_path / "whole").returncode == 0

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
+from aotlab.configs.settings import changed
 from aotlab.dataloaders.sequences import list_frames
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
@@ -141,7 +141,7 @@ def test_loaded_model_tracks_jobs_into_new_folders(video, tmp_path, monkeypatch)
         assert result.written == {"masks": tmp_path / "files" / "masks"}
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
-        run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
+        run_job(changed(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
     shutil.copy(min((tmp_path / "out" / "masks").iterdir()), sibling_path(Path(video), ".png"))
     assert run_job(Job("clip", video, end=1), tmp_path / "beside", tracker, options).frames == 2
 
@@ -156,7 +156,7 @@ def test_class_names_of_prompts_are_in_annotations(track, tmp_path, capsys):
 
 def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
     monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
-    (tmp_path / "jobs.csv").write_text(f'video,box,class\n{video},"3,3,14,14;:2=37,22,16,16",cat;:2=dog\n')
+    (tmp_path / "jobs.csv").write_text(f'video,boxes,classes\n{video},"3,3,14,14;:2=37,22,16,16",cat;:2=dog\n')
     assert track_cli.main(["--jobs", str(tmp_path / "jobs.csv"), "--output", str(tmp_path / "out")]) == 0
     np.testing.assert_array_equal(read_mask(tmp_path / "out" / "clip" / "masks" / "00005.png"), LABELS)
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == {"cat": 1, "dog": 2}

@@ -270,6 +270,27 @@ def prompt_options(*, frames: bool = True) -> list[Decorator]:
     ]
 
 
+def source_option() -> Decorator:
+    """Return ``--source``, texts for `parse_source_options`; ``--source help`` describes the keys and exits."""
+    return option(
+        "--source",
+        metavar="KEY=VALUE",
+        multiple=True,
+        type=ParsedType(_check_source_option, "KEY=VALUE"),
+        help="how the video is read, such as fps=25 or layer=NAME; help lists all; repeat it for each key",
+    )
+
+
+def _check_source_option(text: str) -> str:
+    if text == "help":
+        from aotlab.media.source_options import SourceOptions
+
+        for name, field in SourceOptions.model_fields.items():
+            print(f"{name:{max(map(len, SourceOptions.model_fields))}}  {' '.join((field.description or '').split())}")
+        raise Exit(0)
+    return text
+
+
 def segmenter_option(*, multiple: str | None = None) -> Decorator:
     """Return ``--segmenter``, the first argument of `load_segmenter`; ``multiple``: as in `checkpoint_option`."""
     text = f"; repeat it to {multiple} (default:" if multiple else " (default: the tracker's own, else"
@@ -300,9 +321,11 @@ def parse_output_name(text: str) -> str:
     """Return the name of an output; print the names and descriptions of all and exit for ``help``."""
     if text == "help":
         from aotlab.runs.outputs import list_outputs, make_output
+        from aotlab.runs.store import SOFT
 
-        names = list_outputs()
-        for name in names:
-            print(f"{name:{max(map(len, names))}}  {make_output(name).description}")
+        descriptions = {name: make_output(name).description for name in list_outputs()}
+        descriptions[SOFT] = "probabilities at edges, for outputs with alpha that are written later"
+        for name, description in descriptions.items():
+            print(f"{name:{max(map(len, descriptions))}}  {description}")
         raise Exit(0)
     return text

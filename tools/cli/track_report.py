@@ -48,9 +48,9 @@ def describe_run(run: PreparedRun) -> str:
     rate = ""
     if isinstance(run.source, ImageFrames):
         rate = f", {float(run.source.rate):.5g} frames per second"
-        rate += "" if run.job.rate else " (--fps changes it)"
-    if isinstance(run.source, VideoFrames) and run.source.lacks_matrix and run.job.matrix is None:
-        rate = f", colors of BT.{709 if run.source.matrix == BT709 else 601} (--matrix changes them)"
+        rate += "" if run.job.source.fps else " (--source fps=N changes it)"
+    if isinstance(run.source, VideoFrames) and run.source.lacks_matrix and run.job.source.matrix is None:
+        rate = f", colors of BT.{709 if run.source.matrix == BT709 else 601} (--source matrix=NAME changes them)"
     num_annotated = len(run.annotated_frames)
     if num_annotated > 1:
         objects += f", masks or prompts on {'all ' if num_annotated == count else ''}{num_annotated} frames"
@@ -67,7 +67,7 @@ def report_result(result: TrackResult, folder: Path, *, realtime: bool) -> int:
             print(summary)
         return 0
     if result.levels is not None:
-        note = " (found in the video; --levels LOW,HIGH changes them)" if result.levels.estimated else ""
+        note = " (found in the video; --source levels=LOW,HIGH changes them)" if result.levels.estimated else ""
         print(f"levels {result.levels}{note}")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     drops = f", {result.dropped_frames} skipped" if realtime else ""

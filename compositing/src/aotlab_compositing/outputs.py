@@ -98,7 +98,7 @@ class AlphaFiles(MatteOutput):
         if file is None:
             rgb = read_rgb(plate)
         else:
-            rgb = read_exr_colors(file, self.context.source.layer)
+            rgb = read_exr_colors(file, self.context.source.options.layer)
             rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
             alpha = move_window(alpha, read_window(header, "displayWindow"), read_window(header, "dataWindow"))
         kind = self.options["alpha"]

@@ -132,12 +132,7 @@ def _load_segmenters(sources: Sequence[str | tuple[Path, Path]], device: str) ->
 @click.option(
     "--cache", metavar="SIZE", type=internal.Bytes, default="512MB", help="memory for decoded frames (default: 512MB)"
 )
-@click.option(
-    "--levels",
-    metavar="auto|LOW,HIGH",
-    help="values shown as black and white in all frames of an image folder or TIFF stack "
-    "(default: 8-bit images unchanged, others auto)",
-)
+@internal.source_option()
 @click.option(
     "--classes",
     metavar="FILE",
@@ -156,7 +151,7 @@ def main(
     port: int | None,
     no_browser: bool,
     cache: int,
-    levels: str | None,
+    source: tuple[str, ...],
     classes: Path | None,
     segmenter: tuple[str | tuple[Path, Path], ...],
     config: str | None,
@@ -179,7 +174,8 @@ def main(
     loader = TrackerLoader(options, checkpoint)
     prompter = Prompter(_load_segmenters(segmenter, options.device))
     open_video = partial(
-        open_session, loader=loader, prompter=prompter, cache_bytes=cache, levels=levels,
+        open_session, loader=loader, prompter=prompter, cache_bytes=cache,
+        options=internal.parse_source_options(source) if source else None,
         same_video=same_video, schema=read_schema(classes) if classes else None,
     )  # fmt: skip
     with _exit_on_signals(), ExitStack() as cleanup:

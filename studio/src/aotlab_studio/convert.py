@@ -15,7 +15,7 @@ from typing import Any
 import click
 from click import UsageError
 
-from aotlab import InputError, internal, open_frames, sdk
+from aotlab import InputError, SourceOptions, internal, open_frames, sdk
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.batch.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 from aotlab_studio.utils import files
@@ -138,7 +138,7 @@ def convert(
 
     ``statements``: fields of `VideoInfo` that the user states about the masks. ``options``: those of the format.
     """
-    source = open_frames(video, interlaced=True)
+    source = open_frames(video, SourceOptions(interlaced=True))
     info = replace(sdk.VideoInfo.from_source(source), **statements)
     annotations = sdk.read_annotations(masks, info, check=internal.require_ids)
     if format_name == "masks":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.sdk import Results, TrackedFrame
+from aotlab.sdk import Results
 from aotlab_studio.convert import main as convert
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from aotlab_studio.session.opening import open_document
@@ -19,6 +19,7 @@ from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
 from studio.tests.annotation.trackers import TruthTracker
 from tests.drawn_clips import segment_by_color
 from tests.processes import wait_until
+from tests.stored_results import make_frame
 
 
 def store_results(folder, video, labels, **values):
@@ -28,7 +29,7 @@ def store_results(folder, video, labels, **values):
     results.start()
     for index, ids in labels.items():
         confidence = dict.fromkeys(results.objects or np.setdiff1d(ids, 0).tolist(), 1.0)
-        results.append(TrackedFrame(index, f"{index:05d}", np.zeros((*ids.shape, 3)), ids, confidence))
+        results.append(make_frame(index, np.zeros((*ids.shape, 3)), ids, confidence))
     results.status = values.get("status", "done")
     results.save()
 

@@ -296,7 +296,7 @@ def test_results_are_shown_by_their_input_transform(tmp_path):
     video.mkdir()
     OpenEXR.File({}, {"RGB": np.full((8, 8, 3), 0.5, np.float16)}).write(str(video / "00000.exr"))
     labels = {0: np.pad(np.ones((4, 4), np.uint8), 2)}
-    store_results(tmp_path / "results", video, labels, inputs={"levels": [0, 1], "input_transform": "srgb"})
+    store_results(tmp_path / "results", video, labels, inputs={"source": {"levels": [0, 1], "input_transform": "srgb"}})
     with closing(open_document(tmp_path / "results")) as document:
         assert document.frames.read(0).max() == 128
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import open_frames
 from aotlab.internal import LostObjects
-from aotlab.sdk import ObjectClasses, OutputContext, Results, TrackedFrame
+from aotlab.sdk import ObjectClasses, OutputContext, Results
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip, find_clips
 from aotlab_studio.document.database import Database
@@ -22,6 +22,7 @@ from aotlab_studio.review.output import ReviewFile, draw_thumbnail
 from aotlab_studio.review.signals import ReviewSignals, measure_far, measure_flip, measure_fragment
 from aotlab_studio.utils.files import write_json
 from studio.tests.annotation.results import open_clip
+from tests.stored_results import make_frame
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
@@ -42,7 +43,7 @@ def test_review_lists_lost_objects_and_frames(source, tmp_path):
         labels = np.zeros((30, 40), np.uint8)
         labels[5:15, 5:15] = 4 * (index < 3)
         confidence = {4: 0.9 if index < 3 else 0.0}
-        output.write(TrackedFrame(index, str(index), frame, labels, confidence))
+        output.write(make_frame(index, frame, labels, confidence))
     text = output.finish()
     review = json.loads((tmp_path / "out" / "review.json").read_text())
     assert review["objects"][0]["lost_on"] == [[3, 7]]
@@ -59,7 +60,7 @@ def test_review_names_cuts(source, tmp_path):
     output.open(tmp_path / "out" / "review.json", context)
     for index, frame in enumerate(source):
         labels = np.ones((30, 40), np.uint8)
-        output.write(TrackedFrame(index, str(index), frame, labels, {1: 0.9}, cut=index in (2, 5)))
+        output.write(make_frame(index, frame, labels, {1: 0.9}, cut=index in (2, 5)))
     assert "cut" not in output.finish()  # the run names them
     assert json.loads((tmp_path / "out" / "review.json").read_text())["cuts"] == [2, 5]
 

@@ -322,9 +322,9 @@ def test_gap_in_file_names_fails_one_video_of_a_list(clips, capsys, args, code):
 
 def test_removals_are_those_of_one_video(clips, out, repeater, read_error_line):
     assert "--remove: applies to a single video; " in read_error_line(track(clips, "--remove", "1:2"))
-    jobs = write_jobs(clips, "video,masks,remove", "a,a.png,", "b,b.png,1:2;2:2")
+    jobs = write_jobs(clips, "video,masks,removals", "a,a.png,", "b,b.png,1:2;2:2")
     assert track(jobs) == 1
-    jobs = write_jobs(clips, "video,masks,remove", "a,a.png,", "b,b.png,1:2")
+    jobs = write_jobs(clips, "video,masks,removals", "a,a.png,", "b,b.png,1:2")
     assert track(jobs) == 0
     assert [read_mask(out / name / "masks" / "00002.png").max() for name in "ab"] == [1, 0]
     steps = repeater.steps
@@ -381,16 +381,16 @@ def test_corrected_clip_is_kept(clips, out, caplog, capsys, args):
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, args):
-    assert track(write_jobs(clips, "video,masks,class", "a,a.png,cat")) == 0
+    assert track(write_jobs(clips, "video,masks,classes", "a,a.png,cat")) == 0
     correct(out / "a")
-    assert track(write_jobs(clips, "video,masks,class", "a,a.png,dog"), *args) == 0
+    assert track(write_jobs(clips, "video,masks,classes", "a,a.png,dog"), *args) == 0
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
 @pytest.mark.parametrize("args", [[], ["--dry-run"]])
 def test_warnings_of_a_clip_name_its_line(clips, repeater, caplog, monkeypatch, args):
     monkeypatch.setattr(repeater, "segmenter", lambda self, frame, prompts, keep: frame[..., 0] * 0 + 1)
-    place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,29,12"')
+    place = write_jobs(clips, "video,masks,boxes", "a,1=a.png,", 'b,,"30,8,29,12"')
     assert track(place, *args) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,29,12 of object 1: extends") == 1
@@ -480,7 +480,7 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, real_tracker):
     assert "did you mean memory.every?" in text
 
 
-@pytest.mark.parametrize("line", ["memory.evry=2", "--fps fast", "--device cuda:99", "--output file"])
+@pytest.mark.parametrize("line", ["memory.evry=2", "--source fps=fast", "--device cuda:99", "--output file"])
 def test_list_with_a_wrong_option_prints_no_header(clips, capsys, caplog, monkeypatch, line, real_tracker):
     monkeypatch.chdir(clips)
     (clips / "file").write_text("")
@@ -588,11 +588,11 @@ def test_summary_keeps_the_rows_of_an_earlier_list(clips, out):
     assert statuses == {"b": "done", "a": "done", "gone": "failed"}
 
 
-@pytest.mark.parametrize("option", ["--fps", "--levels"])
-def test_options_of_images_are_columns_of_a_list(clips, repeater, capsys, read_error_line, option):
-    assert f"{option}: applies to a single video; remove it, or" in read_error_line(track(clips, option, "10,20"))
-    jobs = write_jobs(clips, "video,masks,fps", "a,a.png,10", "b,b.png,")
-    assert f"{option}: applies to a single video; use a column" in read_error_line(track(jobs, option, "10,20"))
+def test_options_of_one_video_are_columns_of_a_list(clips, repeater, capsys, read_error_line):
+    option = ("--source", "levels=10,20")
+    assert "--source: applies to a single video; remove it, or" in read_error_line(track(clips, *option))
+    jobs = write_jobs(clips, "video,masks,source", "a,a.png,fps=10;timeout=5", "b,b.png,")
+    assert "--source: applies to a single video; use a column" in read_error_line(track(jobs, *option))
     assert track(jobs, "--dry-run") == 0
     assert [line.split()[4] for line in capsys.readouterr().out.splitlines()[1:3]] == ["10", "24"]
 

@@ -36,7 +36,7 @@ def interrupted_run(request, video, mask, tmp_path, monkeypatch, capsys):
     return tmp_path / "out"
 
 
-@pytest.mark.parametrize("args", [["--realtime", "--fps", "2"], ["--both-directions"]])
+@pytest.mark.parametrize("args", [["--realtime", "--source", "fps=2"], ["--both-directions"]])
 def test_run_that_needs_all_frames_does_not_offer_to_resume(video, mask, tmp_path, monkeypatch, capsys, args):
     interrupt(monkeypatch, video, tmp_path, mask, args=args)
     assert "interrupted: " in (error := capsys.readouterr().err)

@@ -191,7 +191,7 @@ def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
     (["--write", "objects,coco,alpha"], ["alpha", "coco.json", "objects", "soft"]),
     (["--write", "masks", "--write", "coco, masks"], ["coco.json"]),
     (["--write", "masks"], []),
-    (["--soft"], ["overlay.mp4", "soft"]),
+    (["--write", "overlay,soft"], ["overlay.mp4", "soft"]),
     ([], ["overlay.mp4"]),
 ])  # fmt: skip
 def test_write_chooses_outputs(video, mask, tmp_path, capsys, args, expected):
@@ -277,12 +277,12 @@ def test_size_of_results_is_estimated_from_the_first_frame_on(tmp_path, monkeypa
 
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask, args=["--dry-run"]) == 0
-    assert "1 object to track, 24 frames per second (--fps changes it)" in capsys.readouterr().out
-    assert track(video, tmp_path, mask, args=["--fps", str(30000 / 1001)]) == 0  # stored as a fraction
+    assert "1 object to track, 24 frames per second (--source fps=N changes it)" in capsys.readouterr().out
+    assert track(video, tmp_path, mask, args=["--source", f"fps={30000 / 1001}"]) == 0  # stored as a fraction
     assert "1 object to track, 29.97 frames per second, into" in capsys.readouterr().out
     assert open_frames(tmp_path / "out" / "overlay.mp4").rate == Fraction(30000, 1001)
-    assert track(tmp_path / "out" / "overlay.mp4", tmp_path / "b", mask, args=["--fps", "25"]) == 2
-    assert "fps 25: only for folders of images and TIFF stacks" in capsys.readouterr().err
+    assert track(tmp_path / "out" / "overlay.mp4", tmp_path / "b", mask, args=["--source", "fps=25"]) == 2
+    assert "source fps: only for folders of images and TIFF stacks" in capsys.readouterr().err
 
 
 def test_dry_run_of_one_video_prints_what_a_run_does(video, mask, tmp_path, capsys, monkeypatch):
@@ -408,7 +408,7 @@ def test_interlaced_video_needs_an_option(mask, tmp_path, capsys, name, codec, o
     save(mask, 1, size=(120, 160))
     assert track(path, tmp_path, mask, args=WRITE) == 2
     assert f"interlaced video; run ffmpeg -i {path} -vf bwdif clip_progressive.mp4, or" in capsys.readouterr().err
-    assert track(path, tmp_path, mask, args=[*WRITE, "--interlaced", "yes"]) == 0
+    assert track(path, tmp_path, mask, args=[*WRITE, "--source", "interlaced=yes"]) == 0
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, SourceOptions, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
@@ -15,14 +15,13 @@ from aotlab_studio.document.folder import (
     digest_output,
     find_project,
     has_project,
-    read_levels,
     read_results,
+    read_source_options,
 )
 from aotlab_studio.document.gaps import describe_gaps, describe_outdated, flag_unknown_frames
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 from aotlab_studio.utils.files import describe_files, read_json
-from aotlab_studio.utils.video import Levels
 
 NO_RECORD = "no record of its tracking; track it"
 
@@ -59,9 +58,9 @@ class BatchClip:
             return replace(empty, error=str(error))
 
     @property
-    def levels(self) -> Levels:
-        """Levels of the clip's tracking, or of its project."""
-        return self.results.levels or read_levels(self.project)
+    def source_options(self) -> SourceOptions:
+        """How the frames are read: as in the clip's tracking, or in its project."""
+        return self.results.source_options if self.results.inputs else read_source_options(self.project)
 
     @property
     def is_listed(self) -> bool:

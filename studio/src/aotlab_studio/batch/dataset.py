@@ -113,7 +113,7 @@ def read_masks(clip: BatchClip) -> VideoMasks:
         raise InputError(results.problem)
     video = results.find_video()
     results.require_same_video(video)
-    source = open_frames(video, **{**results.video_options, "levels": clip.levels})
+    source = open_frames(video, clip.source_options)
     info = sdk.VideoInfo.from_source(source)
     annotations = sdk.read_annotations(clip.project if clip.is_video else clip.path, info)
     annotations.classes = results.classes.class_ids | annotations.classes

@@ -56,7 +56,7 @@ class ClipImages:
         with self._lock:
             if self._last is None or self._last[0] != clip.path or self._last[1].state != clip.file_states:
                 document = clip.read_document()
-                frames = FrameStore(Path(clip.results.video), levels=clip.levels, options=clip.results.video_options)
+                frames = FrameStore(Path(clip.results.video), clip.source_options)
                 opened = OpenImages(clip.file_states, document.snapshot if document else None, frames)
                 self._last = clip.path, opened
             return self._last[1]

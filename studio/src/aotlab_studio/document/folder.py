@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, SourceOptions, internal, sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.log import NonNegativeInt, digest_values
@@ -38,8 +38,8 @@ class StoredVideo(Struct, omit_defaults=True):
     """Height and width."""
     source: dict[str, Any]
     """Size and digest of its content, from `digest_video`."""
-    levels: tuple[float, float] | None = None
-    """Values that are shown as black and white; None if no values were given."""
+    options: dict[str, Any] = {}
+    """How its frames are read, from `SourceOptions.to_json`, without levels that were estimated."""
 
 
 class Header(Struct):
@@ -105,9 +105,9 @@ def require_no_renamed_project(video: Path, folder: Path) -> None:
             raise InputError(f"{video.name}: {problem}; {remedy}")
 
 
-def read_levels(folder: Path) -> tuple[float, float] | None:
-    """Return the levels of a project; None without a project or levels."""
-    return read_header(Database.open(folder)).video.levels if has_project(folder) else None
+def read_source_options(folder: Path) -> SourceOptions:
+    """Return how the frames of a project are read; the defaults without a project."""
+    return SourceOptions(**read_header(Database.open(folder)).video.options if has_project(folder) else {})
 
 
 def read_results(folder: Path) -> sdk.Results | None:
@@ -168,9 +168,9 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))
     video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, internal.digest_video(frames.path))
-    levels = frames.source.levels
-    if levels is not None and not levels.estimated:
-        video.levels = (levels.low, levels.high)
+    estimated = frames.source.levels is not None and frames.source.levels.estimated
+    options = frames.source.options.to_json()
+    video.options = {name: value for name, value in options.items() if not (estimated and name == "levels")}
     old, folder = None if database.is_empty else read_header(database), database.folder
     if old is not None:
         sizes = [f"{item.count} frames, {item.size[1]}×{item.size[0]}" for item in (old.video, video)]

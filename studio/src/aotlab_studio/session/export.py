@@ -59,12 +59,19 @@ def describe_masks(
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
     masks = labels == np.array([*confidence], labels.dtype)[:, None, None] if soft else None
     return sdk.TrackedFrame(
-        index, frames.source.frame_name(index), frames.read(index, "export"), labels, confidence,
-        frames.source.time(index), frozenset(snapshot.drawn_masks(index)), index in cuts,
-        {key: item.disagreement for key, item in scores.items() if item.disagreement is not None},
-        max(snapshot.objects, default=0), None if masks is None else internal.quantize_probabilities(masks),
-        frames.source.read_plate(index) if plate else None,
-    )  # fmt: skip
+        index=index,
+        name=frames.source.frame_name(index),
+        frame=frames.read(index, "export"),
+        labels=labels,
+        confidence=confidence,
+        time=frames.source.time(index),
+        annotated_ids=frozenset(snapshot.drawn_masks(index)),
+        cut=index in cuts,
+        disagreement={key: item.disagreement for key, item in scores.items() if item.disagreement is not None},
+        max_id=max(snapshot.objects, default=0),
+        soft=None if masks is None else internal.quantize_probabilities(masks),
+        stored_plate=frames.source.read_plate(index) if plate else None,
+    )
 
 
 def export_masks(

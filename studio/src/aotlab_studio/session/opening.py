@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, SourceOptions, internal, sdk
 from aotlab_studio.document import folder as projects
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
@@ -22,7 +22,7 @@ from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 from aotlab_studio.utils.files import read_json, recover_export
-from aotlab_studio.utils.video import CACHE_BYTES, FrameStore, Levels
+from aotlab_studio.utils.video import CACHE_BYTES, FrameStore
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def open_document(
     *,
     project: Path | None = None,
     cache_bytes: int = CACHE_BYTES,
-    levels: Levels = None,
+    options: SourceOptions | None = None,
     same_video: bool = False,
     schema: Schema | None = None,
 ) -> Document:
@@ -44,20 +44,15 @@ def open_document(
     Args:
         path: a video file, a folder of frames, a project, or results of `aotlab track` or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
-        levels: as in `open_frames`; None: those of the project. Results keep their own.
+        options: how the frames are read; None: as those of the project. Results keep their own.
         same_video: open the project although the video's content has changed.
         schema: classes of objects; None: any.
     """
     source = find_source(path, project)
     folder, results = source.project, source.results
     if results is not None:
-        levels = results.levels
-    frames = FrameStore(
-        source.video,
-        cache_bytes=cache_bytes,
-        levels=levels or projects.read_levels(folder),
-        options={} if results is None else results.video_options,
-    )
+        options = results.source_options
+    frames = FrameStore(source.video, options or projects.read_source_options(folder), cache_bytes=cache_bytes)
     projects.require_no_links(folder)
     if not projects.has_project(folder):
         projects.require_no_renamed_project(source.video, folder)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from aotlab import InputError, internal, open_frames
+from aotlab import InputError, SourceOptions, internal, open_frames
 from aotlab_studio.utils.cache import LRUCache
 
 CACHE_BYTES = 512 * 2**20
 MAX_NEAREST_DISTANCE = 12
 """Largest distance of a frame that is shown in place of one that is not decoded yet."""
 JPEG_QUALITY = 90
-
-Levels = str | tuple[float, float] | None
-"""Argument ``levels`` of `open_frames`."""
 
 
 class FrameStore:
@@ -28,16 +23,10 @@ class FrameStore:
     Each named reader keeps its own position in a video file, as seeking takes time.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        cache_bytes: int = CACHE_BYTES,
-        levels: Levels = None,
-        options: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
-        """``options``: further arguments of `open_frames`."""
-        self.path, self.source = path, open_frames(path, **{"interlaced": True, **options, "levels": levels})
+    def __init__(self, path: Path, options: SourceOptions | None = None, *, cache_bytes: int = CACHE_BYTES) -> None:
+        """``options``: how the frames are read; interlaced ones are read as they are."""
+        options = (options or SourceOptions()).model_copy(update={"interlaced": True})
+        self.path, self.source = path, open_frames(path, options)
         if self.source.length is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.name, self.size, self.count = self.source.name, self.source.size, self.source.length
