@@ -79,9 +79,9 @@ def plan_corrections(before: Snapshot, after: Snapshot, frames: Collection[int])
 
 def _find_references(before: Snapshot, after: Snapshot, object_id: int, frames: Collection[int]) -> set[int]:
     """Return the frames of an object's new masks, and for each removed mask that of the nearest other one."""
-    old, new = after.find_drawn_masks(object_id, before.state), after.find_drawn_masks(object_id)
+    old, new = after.find_sources(object_id, before.sources), after.find_sources(object_id)
     # two objects that the edit merges have each been tracked from their own masks only
-    parts = [before.find_drawn_masks(key) for key in before.objects if after.state.resolve(key) == object_id]
+    parts = [before.find_sources(key) for key in before.objects if after.state.resolve(key) == object_id]
     references = set[int]()
     for frame in frames:
         if frame in new:
@@ -118,7 +118,7 @@ def _plan_object(
     """
     object_ids, drawn_masks = after.expand_merged_ids([object_id]), after.state.drawn_masks
     shows_object = _flag_tracked(before, object_ids)
-    shows_object[[*before.find_drawn_masks(object_id)]] = True
+    shows_object[[*before.find_sources(object_id)]] = True
     is_annotated = is_tracked.copy()
     is_annotated[[*before.drawn_frames, *after.drawn_frames]] = True
 

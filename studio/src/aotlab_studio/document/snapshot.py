@@ -106,14 +106,6 @@ class Snapshot:
     def drawn_frames(self) -> list[int]:
         return [index for index in self.state.drawn_masks if self.drawn_masks(index)]
 
-    def find_drawn_masks(self, object_id: int, state: State | None = None) -> dict[int, str]:
-        """Return the digest of an object's drawn mask by frame, with the pixels of objects that were merged into it."""
-        state = self.state if state is None else state
-        ids = state.objects.keys() & self.expand_merged_ids([object_id])
-        return self._unite(
-            {key: {frame: masks[key] for frame, masks in state.drawn_masks.items() if masks.get(key)} for key in ids}
-        )
-
     @cached_property
     def sources(self) -> dict[int, dict[int, str]]:
         """Digests of the drawn masks that tracking may start from, by object and frame; absent objects have none."""
@@ -138,14 +130,13 @@ class Snapshot:
 
         A mask that was tracked until its frame was frozen is no change.
         """
-        layer, together = self.state.layers[layer_id], self.expand_merged_ids([object_id])
-        masks = {key: self.sources[key] for key in together if key in self.sources}
-        old = {key: {**(layer.sources or {}).get(key, {})} for key in together}
+        layer = self.state.layers[layer_id]
+        old = {key: {**masks} for key, masks in (layer.sources or {}).items()}
         for frame, item in self.state.frozen.items():
-            for key in masks.keys() & item.tracked:
-                if masks[key].get(frame) == item.tracked[key]:
-                    old[key].setdefault(frame, item.tracked[key])
-        before, now = (select_near(self._unite(each), layer) for each in (old, masks))
+            for key, digest in item.tracked.items():
+                if self.sources.get(key, {}).get(frame) == digest:
+                    old.setdefault(key, {}).setdefault(frame, digest)
+        before, now = (select_near(self.find_sources(object_id, each), layer) for each in (old, None))
         flags = np.zeros(self.count, bool)
         if before != now:
             references = layer.reference_frame, *layer.drawn_frames
@@ -156,11 +147,14 @@ class Snapshot:
                     flags[max(frame, min(references)) : following] = True  # tracked from this or an earlier one
         return flags
 
-    def _unite(self, masks: Mapping[int, Mapping[int, str]]) -> dict[int, str]:
-        """Return the digest of the union of masks of several objects, by frame in order."""
+    def find_sources(self, object_id: int, sources: Mapping[int, Mapping[int, str]] | None = None) -> dict[int, str]:
+        """Return the sources of an object by frame, in order, with the pixels of objects that were merged into it.
+
+        ``sources``: those of another snapshot or of a layer; None: of this one.
+        """
         by_frame = dict[int, list[str]]()
-        for digests in masks.values():
-            for frame, digest in digests.items():
+        for key in self.expand_merged_ids([object_id]):
+            for frame, digest in (self.sources if sources is None else sources).get(key, {}).items():
                 by_frame.setdefault(frame, []).append(digest)
         return {frame: self._masks.digest_of_union(by_frame[frame]) for frame in sorted(by_frame)}
 
