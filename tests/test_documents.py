@@ -207,7 +207,6 @@ def read_numbers(text):
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "cells", "image", "text"), [
     ("tutorials/embed", 6, "image/jpeg", "masks; the last holds [0, 1, 2]"),
-    ("howto/inspect", 3, "image/png", "query: (558, 256) key: (1116, 256)"),
 ])  # fmt: skip
 def test_notebook_runs(page, cells, image, text, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")

@@ -47,6 +47,7 @@ COMMON_COMMANDS = {
 """Help of the commands that are listed first; ``aotlab --help`` imports none of them."""
 OTHER_COMMANDS = {
     "ensemble": "Combine several sets of results by voting.",
+    "inspect": "Draw a model's identities and attention.",
     "profile": "Print parameters, FLOPs, time and memory of a model by part.",
     "sweep": "Train and evaluate for each value of some settings.",
     "table": "Run a table of a paper and compare.",
