@@ -79,8 +79,7 @@ def test_undo_asks_before_it_goes_behind_this_visit(new_page, session):
     new_page.open()
     new_page.key("b")
     new_page.drag((5, 20), (10, 20))
-    new_page.key_done("Control+z")
-    new_page.key("Control+z")
+    new_page.key("Control+z", "Control+z")  # the second one before the first is answered
     new_page.tab.wait_for_selector("dialog[open] p >> text=before this visit. Undo it?")
     new_page.tab.click("dialog[open] button[value='']")
     assert (new_page.labels(0) == 1).any()
@@ -128,3 +127,19 @@ def test_corners_of_a_polygon_are_moved(page):
     labels = page.labels(0)
     assert labels[25, 40]
     assert not labels[25, 20]
+
+
+def test_corners_of_an_outline_are_moved(page):
+    page.key("p")
+    page.click((20, 10), (40, 10), (40, 30), (20, 30))
+    page.key_done("Enter")
+    square = page.labels(0)
+    page.key("Shift+P")
+    for start, end, inside in (((20.5, 10.5), (8, 4), (14, 8)), ((30, 29.5), (30, 38), (30, 34))):
+        page.wait_until(lambda: page.pixel(20.5, 10.5)[:3] == [255] * 3)  # the corners show
+        page.drag(start, end)
+        x, y = inside
+        assert page.labels(0)[y, x] == 1
+        assert page.labels(0)[20, 30] == 1
+        page.key_done("Control+z")
+        np.testing.assert_array_equal(page.labels(0), square)

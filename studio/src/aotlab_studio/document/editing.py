@@ -161,6 +161,21 @@ class FillPolygon(Edit, frozen=True):
         return edit_mask(document, self.frame, self.object_id, edit, "outline", require_change=True)
 
 
+class MoveCorners(Edit, frozen=True):
+    """Change an object's outline as the polygon ``before`` changes to ``after``; see `edit_mask`."""
+
+    frame: int
+    object_id: int
+    before: Corners
+    after: Corners
+
+    def run(self, document: Document) -> EditResult:
+        def edit(mask: np.ndarray) -> np.ndarray:
+            return painting.move_outline(mask, self.before, self.after)
+
+        return edit_mask(document, self.frame, self.object_id, edit, "move corners", require_change=True)
+
+
 class Reshape(Edit, frozen=True):
     """Change the outline of an object on ``frame``, or also on those after it up to ``last``; see `draw_on_frames`."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 Point = tuple[float, float]
 MAX_RADIUS = 500.0
+CORNER_TOLERANCE = 1.5
 CLICK_REACH = 0.25
 """Largest distance from a click to a pixel that it changes, as a share of the image's shorter edge."""
 IMAGE_DISTANCE, OBJECT_DISTANCE = 0.06, 0.25
@@ -38,6 +39,21 @@ def draw_polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
     image = np.zeros(size, np.uint8)
     cv2.fillPoly(image, [_to_fixed_points(points)], 1, shift=SUBPIXEL_BITS)
     return image.astype(bool)
+
+
+def find_corners(mask: np.ndarray) -> list[list[Point]]:
+    """Return the outer outlines of a mask as polygons, at most `CORNER_TOLERANCE` pixels from it."""
+    import cv2
+
+    contours = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    polygons = [cv2.approxPolyDP(contour, CORNER_TOLERANCE, True)[:, 0] for contour in contours]
+    return [[(x + 0.5, y + 0.5) for x, y in polygon.tolist()] for polygon in polygons if len(polygon) > 2]
+
+
+def move_outline(mask: np.ndarray, before: Sequence[Point], after: Sequence[Point]) -> np.ndarray:
+    """Return a mask without what only the polygon ``before`` has inside, and with what only ``after`` has."""
+    old, new = draw_polygon(mask.shape, before), draw_polygon(mask.shape, after)
+    return np.asarray((mask & ~(old & ~new)) | (new & ~old))
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:

@@ -53,7 +53,9 @@ class EditQueue {
     showHint(''); // about an earlier action
     actions.set(id, pending);
     update({ actions });
-    const timer = setTimeout(() => { element('saving').hidden = false; }, SAVING_DELAY);
+    const text = pending.action === 'segment' ? 'Segmenting…' : 'Saving…';
+    const show = () => Object.assign(element('saving'), { hidden: false, textContent: text });
+    const timer = setTimeout(show, SAVING_DELAY);
     const answer = clearErrorAfter(previous.then(() => task(id))).finally(() => {
       clearTimeout(timer);
       actions.delete(id);

@@ -1,5 +1,6 @@
 /** Table of the tools; buttons that choose one. */
 
+import { sendMoved, showMoved } from './corners.js';
 import { createElement, createIcon, element, showKey } from './dom.js';
 import { toolbox } from './input.js';
 import { showHint } from './messages.js';
@@ -46,6 +47,11 @@ export const TOOLS = [
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners, drag to move them; Enter or the first corner closes it; Shift to remove.',
     isPolygon: true, press: (point) => toolbox.addCorner(point),
+  },
+  {
+    name: 'corners', key: 'Shift+P', icon: 'spline-pointer',
+    help: 'Corners: drag a corner of the object’s outline, or a point between two.',
+    isPolygon: true, isClosedShape: true, shape: showMoved, release: sendMoved,
   },
   {
     name: 'reassign', key: 'O', icon: 'replace',

@@ -17,7 +17,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.editing import Action, Box, Clicks, Edit, EditResult, KeptPixels, Points, Reach, Shape
 from aotlab_studio.document.events import HistoryEntry, StepInfo, Timeline
 from aotlab_studio.document.log import NO_ORIGIN, Direction, Origin
-from aotlab_studio.document.painting import find_outlines
+from aotlab_studio.document.painting import Point, find_corners, find_outlines
 from aotlab_studio.protocol import JobProgress
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, snapshot_for_export
@@ -168,6 +168,17 @@ class PreviewShape(SessionAction, frozen=True):
         snapshot = session.document.snapshot
         mask = snapshot.labels(self.frame) == snapshot.find_object(self.object_id).id
         return find_outlines(editing.reshape_mask(mask, self.shape, self.radius))
+
+
+class ListCorners(SessionAction, frozen=True):
+    """Return the outer outlines of an object's mask as polygons, which ``move_corners`` changes."""
+
+    frame: int
+    object_id: int
+
+    def run(self, session: Session) -> list[list[Point]]:
+        snapshot = session.document.snapshot
+        return find_corners(snapshot.labels(self.frame) == snapshot.find_object(self.object_id).id)
 
 
 class SetModel(SessionAction, frozen=True):
