@@ -167,7 +167,7 @@ def test_phone_on_its_side_shows_all_tools(browser, served, size):
         page = Page(context, served.url)
         page.tab.click("[data-tool=brush]")
         bar, *buttons = (each.bounding_box() for each in page.tab.locator("#tools, #tools button").all())
-        assert len(buttons) == 13
+        assert len(buttons) == 14
         assert all(box["y"] + box["height"] <= bar["y"] + bar["height"] for box in buttons)
 
 

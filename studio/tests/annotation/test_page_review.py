@@ -302,6 +302,21 @@ def test_version_is_kept_and_restored(page, one_object):
     np.testing.assert_array_equal(page.labels(0), truth(0) == 1)
 
 
+def test_edit_of_the_history_is_gone_back_to(page, one_object):
+    page.key("b")
+    page.drag((5, 30), (15, 30))
+    page.key_done("m")
+    page.tab.click("#open-versions")
+    page.tab.wait_for_selector("#steps li:first-child >> text=now")
+    assert page.tab.inner_text("#steps li:nth-child(2)").startswith("brush, frame 0 · ")
+    with page.done():
+        page.tab.click("[aria-label='Back to brush, frame 0']")
+    page.wait_until(lambda: page.labels(0)[30, 10] == 1)
+    with page.done():
+        page.tab.click(".toast:has-text('Back to: brush, frame 0') >> text=Undo")
+    assert not page.labels(0).any()
+
+
 @pytest.mark.slow
 def test_check_of_a_frame_without_a_mask_is_refused(page, session):
     page.key("q")

@@ -24,7 +24,7 @@ export function isShortcut({ key, target, ctrlKey, metaKey }) {
   return !(control.matches('button, input, a') && [' ', 'Enter'].includes(key));
 }
 
-/** Return title and local time of a step. @param {import('./protocol.js').StepInfo} step */
+/** Return title and local time of a step. @param {{title: string, time: string}} step */
 export function formatStep({ title, time }) {
   const date = new Date(time);
   const format = /** @type {const} */ ({ dateStyle: 'medium', timeStyle: 'short' });

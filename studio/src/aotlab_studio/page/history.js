@@ -1,4 +1,4 @@
-/** Undo and redo: buttons, and messages that offer to undo a step; the dialog of versions. */
+/** Undo and redo: buttons, and messages that offer to undo a step; the dialog of edits and versions to go back to. */
 
 import { connection } from './connection.js';
 import { createElement, element, formatCount } from './dom.js';
@@ -110,8 +110,13 @@ class EditHistory {
 
   async showVersions() {
     element('versions-problem').textContent = '';
-    const answer = await queue.edit('list_versions', {});
-    if (answer.error) return answer;
+    const [answer, listed] = [await queue.edit('list_versions', {}), await queue.edit('list_history', {})];
+    if (answer.error || listed.error) return { error: answer.error ?? listed.error };
+    element('steps').replaceChildren(...listed.result.map(({ step, time, label }, index) => createElement('li', {},
+      createElement('span', {}, formatStep({ title: label, time })),
+      index === 0 ? 'now' : createElement('button', {
+        type: 'button', ariaLabel: `Back to ${label}`, onclick: () => this.goBack(step, label),
+      }, 'Back to this'))));
     const versions = answer.result;
     element('versions').replaceChildren(...versions.map((version, index) => {
       const number = versions.length - index;
@@ -125,6 +130,11 @@ class EditHistory {
     }));
     element('versions-empty').hidden = versions.length > 0;
     return answer;
+  }
+
+  async goBack(/** @type {number} */ step, /** @type {string} */ label) {
+    element('versions-dialog').close();
+    this.offerUndo(await queue.edit('restore_step', { step }), `Back to: ${label}`);
   }
 
   /** Show the outlines of a version over the masks, or no longer if they show. @param {number} number */
