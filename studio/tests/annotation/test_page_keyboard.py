@@ -147,7 +147,7 @@ def test_typed_shortcut_wins_over_the_position_of_a_bracket(idle_page):
 
 def test_letters_follow_their_place_without_latin_letters(idle_page):
     press(idle_page, "KeyX", "x")
-    assert press(idle_page, "KeyU", ",")  # as of a French or Dvorak layout
+    assert press(idle_page, "KeyU", ";")  # as of a French or Dvorak layout
     press(idle_page, "KeyB", "и")
     assert idle_page.tool() == "brush"
     press(idle_page, "KeyX", "ч")
