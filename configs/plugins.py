@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.configs.methods import METHODS
-from aotlab.configs.schema import ENCODERS, POLICIES, Config
+from aotlab.configs.schema import ENCODERS, POLICIES, TIMM_PREFIX, Config
 from aotlab.configs.training import LOSSES
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import (
+    BENCHMARK_PLUGINS,
     ENCODER_PLUGINS,
-    FILE_GROUPS,
+    GROUPS,
     HOOK_PLUGINS,
+    LAYOUT_PLUGINS,
     LOSS_PLUGINS,
     METHOD_PLUGINS,
     POLICY_PLUGINS,
+    TRANSFORM_PLUGINS,
     describe_plugin,
     list_plugin_names,
     load_plugin_file,
@@ -60,16 +63,24 @@ def describe_plugins(config: Config) -> dict[str, dict[str, str]]:
         value = attrgetter(setting)(config)
         names = {f"{setting}.{name}": name for name in value} if isinstance(value, list) else {setting: value}
         for key, name in names.items():
-            if name not in BUILT_IN[group]:
+            if name not in BUILT_IN[group] and not name.startswith(TIMM_PREFIX):
                 origins[key] = {"name": name, **describe_plugin(group, name)}
     return origins
 
 
 def describe_code(config: Config) -> dict[str, str]:
     """Return the SHA-256 of the code of each plug-in that the settings use, also in training, by setting."""
-    origins = describe_plugins(config)
-    if (loss := config.train.loss) not in LOSSES:
-        origins["train.loss"] = describe_plugin(LOSS_PLUGINS, loss)
+    train = config.train
+    used = [("train.loss", LOSS_PLUGINS, train.loss)] * (train.loss not in LOSSES)
+    for index, phase in enumerate(train.phases):
+        place = f"train.phases.{index}"
+        used += [(f"{place}.transforms.{name}", TRANSFORM_PLUGINS, name) for name in phase.transforms]
+        layouts = [(number, source.kind) for number, source in enumerate(phase.sources)]
+        names = list_plugin_names(LAYOUT_PLUGINS)
+        used += [(f"{place}.sources.{number}.kind", LAYOUT_PLUGINS, kind) for number, kind in layouts if kind in names]
+    if config.data.benchmark in list_plugin_names(BENCHMARK_PLUGINS):
+        used.append(("data.benchmark", BENCHMARK_PLUGINS, config.data.benchmark))
+    origins = describe_plugins(config) | {key: describe_plugin(group, name) for key, group, name in used}
     return {setting: origin.get("sha256", "unknown") for setting, origin in origins.items()}
 
 
@@ -106,7 +117,7 @@ def replace_missing_plugins(
         if not is_used or name in (*BUILT_IN[group], *list_plugin_names(group)):
             continue
         if key not in overridden.get(section, {}):
-            raise missing_plugin_error(f"{FILE_GROUPS[group]} {name}", origin)
+            raise missing_plugin_error(f"{GROUPS[group].noun} {name}", origin)
         del sections[section][key]
     return sections
 

@@ -20,7 +20,18 @@ from aotlab.utils.numbers import Range
 from aotlab.utils.plugins import ENCODER_PLUGINS, HOOK_PLUGINS, POLICY_PLUGINS, PluginChoices, find_plugin
 
 ENCODERS = ("mobilenet_v2", "resnet50", "resnet101", "resnest101", "swin_base")
-EncoderName = Annotated[Text, AfterValidator(PluginChoices(ENCODER_PLUGINS, ENCODERS).check)]
+TIMM_PREFIX = "timm:"
+"""Beginning of the names of timm's encoders."""
+
+
+class EncoderChoices(PluginChoices):
+    """Names of encoders, also those of timm."""
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).startswith(TIMM_PREFIX) or super().__contains__(name)
+
+
+EncoderName = Annotated[Text, AfterValidator(EncoderChoices(ENCODER_PLUGINS, ENCODERS).check)]
 BOUNDED_POLICIES = ("bounded_fifo", "rmem", "ermu")
 """Memory policies that keep at most `memory.frames` frames."""
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
@@ -35,7 +46,7 @@ class ModelConfig(Settings):
     method: MethodName = "aot"
     """Method of a paper."""
     encoder: EncoderName = "mobilenet_v2"
-    """Image encoder."""
+    """Image encoder; timm:NAME is one of timm that has maps at strides 4, 8 and 16."""
     dim: Dim = 256
     """Width of the propagated embeddings."""
     max_objects: Annotated[int, Range(1, 254)] = 10

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from aotlab.configs.settings import FileName, Settings, Text
 from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITIVE_COUNT, SEED, Range
+from aotlab.utils.plugins import TRANSFORM_PLUGINS, PluginChoices
 
 Augmentation = Literal["aot", "deaot"]
 LOSSES = ("aot",)
 """Built-in losses."""
+TransformName = Annotated[Text, AfterValidator(PluginChoices(TRANSFORM_PLUGINS, ()).check)]
 Precision = Literal["float32", "bfloat16", "float16", "auto"]
 """Auto means bfloat16 if the processor supports it, else float32."""
 
@@ -39,7 +41,7 @@ class SourceConfig(Settings):
     """Folder below data.root, or an absolute path."""
     kind: Text = "video"
     """Layout: static (images) or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012
-    (images), davis, youtube_vos, vost (videos) as distributed."""
+    (images), davis, youtube_vos, vost (videos) as distributed; or the name of a plug-in."""
     split: Text | None = None
     """List file in ImageSets/ without .txt, or a split as the data set names it; null means all, or, for validation,
     the list val if it exists."""
@@ -61,6 +63,8 @@ class DataConfig(Settings):
     """Processes that prepare clips, on each rank."""
     validation: list[SourceConfig] = Field(default_factory=list)
     """Videos tracked and scored during training."""
+    benchmark: Text = "folder"
+    """Benchmark whose measure and table score the validation videos; its first value chooses the best weights."""
     validation_fraction: Annotated[float, Range(0, 0.5)] = 0.0
     """Fraction of the training videos held out for validation if `validation` is empty; folders of fewer than 10
     videos are not divided."""
@@ -99,10 +103,12 @@ class PhaseConfig(Settings):
     weight_decay: Rate = 0.07
     """Weight decay; not applied to biases, norms, Swin's relative positions, `relative_value` of short-term attention
     and the decoder's output layers."""
+    transforms: list[TransformName] = Field(default_factory=list)
+    """Transforms of plug-ins, applied in order to each finished clip."""
     reference_loss_until: NonNegative = 1.0
     """Fraction of the steps over which the loss on reference frames fades out."""
     feed_predictions_after: NonNegative = 0.5
-    """Fraction of the steps after which memory stores predictions instead of labels, and identity banks are frozen; 1
+    """Fraction of the steps after which memory stores predictions instead of targets, and identity banks are frozen; 1
     means never."""
     sources: list[SourceConfig] = Field(default_factory=list)
     """The mixture of data."""
@@ -117,7 +123,8 @@ class TrainConfig(Settings):
     run: list[Text] = Field(default_factory=list)
     """Names of the phases to run; empty means all."""
     encoder_weights: Text | None = None
-    """ImageNet weights of the encoder: a file, 'torchvision', or null for random weights; no effect with start_from."""
+    """ImageNet weights of the encoder: a file, 'torchvision', 'timm' for those of timm, or null for random weights; no
+    effect with start_from."""
     start_from: Text | None = None
     """Checkpoint of the same model to start from: a file, or 'bundled' for the model in the package."""
     warm_start: Text | None = None

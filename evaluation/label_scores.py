@@ -120,6 +120,7 @@ def score_labels(
     prediction: Sequence[ArrayLike],
     *,
     ids: Collection[int] | None = None,
+    measure: Measure = measure_region_and_contour,
 ) -> SequenceScores:
     """Score T predicted label maps against T annotations in memory.
 
@@ -130,6 +131,7 @@ def score_labels(
         annotations: T arrays, tensors on the CPU or lists of H×W ids; 255 in uint8 is void.
         prediction: T arrays of the same size; the first and last are ignored.
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
+        measure: measure of a benchmark; J and F by default.
 
     Raises:
         InputError: no object, other ids, different numbers or sizes of arrays, fewer than three, an array that is not
@@ -145,7 +147,7 @@ def score_labels(
     ids = range(1, find_first_ids(truth[0], "frame 0")[-1] + 1) if ids is None else ids
     is_valid = isinstance(ids, Collection) and len(ids) and all(object_id in POSITIVE_COUNT for object_id in ids)
     require(is_valid, f"expected a list of ids from 1, got {shorten(repr(ids))}", subject="ids")
-    scorer = LabelScorer(tuple(ids))
+    scorer = LabelScorer(tuple(ids), measure)
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
     pairs = enumerate(zip(truth[1:], predicted, strict=True), start=1)
     return join_scores(plan, [scorer.score_labels(f"frame {index}", *pair) for index, pair in pairs])

@@ -110,9 +110,12 @@ def _propagate(
     features: Features,
     memory: list[BlockMemory] | None = None,
     id_embeddings: list[Tensor] | None = None,
+    memory_ages: Tensor | None = None,
 ) -> dict[str, Any]:
-    """Propagate without what only training reads."""
-    nested = None if memory is None else nest_by_stage(model, memory)
+    """Propagate without what only training reads; ``memory_ages``: T int32, see `BlockMemory`."""
+    nested = None
+    if memory is not None and memory_ages is not None:
+        nested = nest_by_stage(model, [block._replace(ages=memory_ages.long()) for block in memory])
     propagated = model.propagate(features, nested, id_embeddings)
     return {"embeddings": propagated.embeddings, "states": [*chain(*propagated.states)], "sizes": propagated.sizes}
 
@@ -240,7 +243,14 @@ def build_graphs(
             "encode": encode,
             "assign_identities": assign,
             "reference": reference,
-            "propagate": Graph(model, _propagate, axes, features=features, memory=memory),
+            "propagate": Graph(
+                model,
+                _propagate,
+                axes,
+                features=features,
+                memory=memory,
+                memory_ages=torch.arange(EXAMPLE_FRAMES, 0, -1, dtype=torch.int32),
+            ),
             "memorize": memorize,
             "decode": decode,
         }
@@ -267,7 +277,7 @@ def _build_example_memory(frame_memory: Sequence[BlockMemory], max_frames: int) 
     frames = torch.export.Dim("frames", min=1, max=max_frames)
     tensors = name_tensors({"memory": memory})
     axes = {name: {1: x.shape[1] // EXAMPLE_FRAMES * frames} for name, x in tensors.items() if "_long_" in name}
-    return memory, axes
+    return memory, {**axes, "memory_ages": {0: frames}}
 
 
 def build_prompt_graph(prompts: PromptNetwork) -> Graph:

@@ -17,9 +17,9 @@ from aotlab.utils.files import prefix_errors, reading, reading_json, require_fil
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
+    find_plugin,
     list_mask_formats,
-    list_plugins,
-    load_plugin,
+    list_plugin_names,
     require_call,
 )
 from aotlab.utils.text import join_truncated
@@ -139,14 +139,14 @@ def find_mask_writer(name: str) -> MaskWriter:
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco, attributes=True)
     require_output_name(name, list_mask_formats(), "format")
-    writer: MaskWriter = load_plugin(list_plugins(MASK_WRITER_PLUGINS)[name])
+    writer: MaskWriter = find_plugin(MASK_WRITER_PLUGINS, name)
     require_call(writer.write, ("path", "annotations", "video"))
     return writer
 
 
 def _read(path: Path, video: VideoInfo, check: LabelCheck | None) -> ParsedFile | Annotations:
     """Return the objects of images or COCO JSON, or from the first plug-in that accepts the file or folder."""
-    plugins = map(load_plugin, list_plugins(MASK_READER_PLUGINS).values())
+    plugins = (find_plugin(MASK_READER_PLUGINS, name) for name in list_plugin_names(MASK_READER_PLUGINS))
     built_in: tuple[MaskReader, ...] = (partial(_read_images, check=check), _read_coco)
     # a folder of another format may hold images too
     plugins_first = path.is_dir() and video.mask_format is None

@@ -57,7 +57,7 @@ class AOSTBlock(Block[Tensor, AOSTState]):
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         key, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
         query, state = key, AOSTState(key, value)
-        long, short = memory or self.reference_memory(state, id_embedding)
+        long, short, _ = memory or self.reference_memory(state, id_embedding)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state

@@ -75,7 +75,7 @@ class LSTTBlock(Block[Tensor, LSTTState]):
         tokens = self.norm2(x)
         query = key = self.query(tokens)
         state = LSTTState(key, tokens)
-        long, short = memory or self.reference_memory(state, id_embedding)
+        long, short, _ = memory or self.reference_memory(state, id_embedding)
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:

@@ -118,7 +118,7 @@ class GPMBlock(Block[tuple[Tensor, Tensor | None], GPMState]):
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
         gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
         state = GPMState(key, F.silu(value), normed_id)
-        long, short = memory or self.reference_memory(state, id_embedding)
+        long, short, _ = memory or self.reference_memory(state, id_embedding)
         long_values = self.long_attention(query, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_values, gate, size)  # B×L×2C
         short_values = self.short_attention(query, short.key, short.value, size)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pkgutil import resolve_name
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from torchvision.models import (
 )
 from torchvision.ops import FrozenBatchNorm2d
 
+from aotlab.configs.schema import TIMM_PREFIX
 from aotlab.utils.errors import require, require_modules
 from aotlab.utils.plugins import ENCODER_PLUGINS, describe_object, find_plugin
 
@@ -183,7 +185,11 @@ ENCODER_CLASSES: dict[str, type[Encoder]] = {
 
 
 def build_encoder(name: str) -> Encoder:
-    """Return an encoder with random weights."""
+    """Return an encoder with random weights; ``timm:NAME`` is one of timm."""
+    if name.startswith(TIMM_PREFIX):
+        require_modules("timm")
+        kind: type[Encoder] = resolve_name(f"{__package__}.timm_encoder:TimmEncoder")  # its module imports timm
+        return kind(name.removeprefix(TIMM_PREFIX))  # type: ignore[call-arg]
     encoder: Encoder = ENCODER_CLASSES[name]() if name in ENCODER_CLASSES else find_plugin(ENCODER_PLUGINS, name)()
     return encoder
 

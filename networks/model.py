@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
@@ -55,6 +56,9 @@ class BlockMemory(NamedTuple):
     """Keys and values of all frames in long-term memory."""
     short: KeyValue
     """Keys and values of the last frame, or of the last few."""
+    ages: Tensor | None = None
+    """T int64: number of frames since each frame in long-term memory, oldest first; 0 for a reference frame that reads
+    itself; None in the result of `Block.memorize`. T is ``ages.shape[0]``: `len` would be a constant of an export."""
 
 
 Memory = Sequence[Sequence[BlockMemory]]
@@ -103,7 +107,7 @@ class Block(nn.Module, ABC, Generic[Tokens, State]):
     def reference_memory(self, state: State, id_embedding: Tensor | None) -> BlockMemory:
         """Build the memory that a reference frame reads, its own; by default that of `memorize`."""
         assert id_embedding is not None
-        return self.memorize(state, id_embedding)
+        return self.memorize(state, id_embedding)._replace(ages=id_embedding.new_zeros(1, dtype=torch.long))
 
 
 class PropagatedFrame(NamedTuple):

@@ -110,7 +110,7 @@ class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
         tokens = self.norm2(x)
         query = key = self.query(tokens)
         state = RecurrentState(key, tokens)
-        long, short = memory or self.reference_memory(state, id_embedding)
+        long, short, _ = memory or self.reference_memory(state, id_embedding)
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         short_key, short_value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_output = self.short_projection(self.short_attention(query, short_key, short_value))
@@ -129,7 +129,7 @@ class RecurrentLSTTBlock(Block[Tensor, RecurrentState]):
         """Return the memory that a reference frame reads: AOT's, as its short-term attention has not run yet."""
         assert id_embedding is not None
         memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
-        return BlockMemory(memory, memory)
+        return BlockMemory(memory, memory, id_embedding.new_zeros(1, dtype=torch.long))
 
 
 class TemporalGPMBlock(GPMBlock):

@@ -8,14 +8,14 @@ from typing import Any
 from aotlab.media.annotations import find_mask_writer, require_output_name
 from aotlab.runs.output import Output
 from aotlab.runs.output_options import NO_OPTIONS, fill_options
-from aotlab.utils.plugins import OUTPUT_PLUGINS, list_mask_formats, list_plugins, load_plugin
+from aotlab.utils.plugins import OUTPUT_PLUGINS, find_plugin, list_mask_formats, list_plugin_names
 
 
 def list_outputs() -> list[str]:
     """Return the names of all outputs; no plug-in is imported."""
     from aotlab.runs.built_in_outputs import BUILT_IN_OUTPUTS  # loads libraries of video and drawing
 
-    return [*BUILT_IN_OUTPUTS, *list_mask_formats(), *list_plugins(OUTPUT_PLUGINS)]
+    return [*BUILT_IN_OUTPUTS, *list_mask_formats(), *list_plugin_names(OUTPUT_PLUGINS)]
 
 
 def make_output(name: str, options: Mapping[str, Any] = NO_OPTIONS) -> Output:
@@ -27,10 +27,10 @@ def make_output(name: str, options: Mapping[str, Any] = NO_OPTIONS) -> Output:
     from aotlab.runs.built_in_outputs import BUILT_IN_OUTPUTS, AnnotationFile
 
     require_output_name(name, list_outputs(), "write")
-    values, plugins = fill_options(name, options), list_plugins(OUTPUT_PLUGINS)
+    values = fill_options(name, options)
     if name in BUILT_IN_OUTPUTS:
         return BUILT_IN_OUTPUTS[name](values)
-    if name in plugins:
-        output: Output = load_plugin(plugins[name])(values)
+    if name in list_plugin_names(OUTPUT_PLUGINS):
+        output: Output = find_plugin(OUTPUT_PLUGINS, name)(values)
         return output
     return AnnotationFile(find_mask_writer(name), values)

@@ -29,6 +29,7 @@ from aotlab.tools.cli.options import (
     print_config,
     print_settings,
     settings,
+    strict,
     tracker_option,
 )
 from aotlab.tools.cli.types import Choice, Folder, PositiveFloat, Scale, flag, list_option, option
@@ -127,6 +128,7 @@ def report_results(
     tracker_option(multiple="average models, each with its own --config"),
     config_option(multiple=True),
     plugin_files,
+    strict,
     device,
     print_config,
 )
@@ -135,14 +137,16 @@ def main(
     strict_protocol: bool, all_frames: bool, output: Path | None, measure: tuple[str, ...], force: bool,
     checkpoint: tuple[str | Path, ...],
     config: tuple[str, ...], overrides: tuple[str, ...], device: str, print_config: bool, flip: bool,
-    scales: tuple[float, ...], weights: tuple[float, ...], feedback: str | None,
+    scales: tuple[float, ...], weights: tuple[float, ...], feedback: str | None, strict: bool,
 ) -> int:  # fmt: skip
     models, scales = list_models(checkpoint, config, weights), scales or (1.0,)
-    if print_config:
-        from aotlab.engine.tracking.options import TrackerOptions
+    from aotlab.engine.tracking.options import TrackerOptions
 
-        options = [TrackerOptions(path, name, overrides, protocol="published") for path, name, _ in models]
+    options = [TrackerOptions(path, name, overrides, protocol="published") for path, name, _ in models]
+    if print_config:
         return print_settings(*(item.read_settings() for item in options))
+    for item in options if strict else ():
+        item.require_trained_code()
     is_averaged = len(models) > 1 or flip or scales != (1.0,)
     if feedback and not is_averaged:
         raise UsageError("--feedback: applies to averages; give --flip, --scales or several --checkpoint")

@@ -23,6 +23,7 @@ from aotlab.tools.cli.options import (
     print_config,
     print_settings,
     settings,
+    strict,
 )
 from aotlab.tools.cli.types import Choice, ExistingFolder, Folder, Size, flag, number_type, option
 from aotlab.utils.errors import require, require_modules
@@ -70,20 +71,22 @@ from aotlab.utils.numbers import Range
     ),
 )
 @option_group("output", option("--output", type=Folder, help="folder to write [required]"), force_file)
-@option_group("model", checkpoint_option(untrained=True), config_option(), plugin_files, print_config)
+@option_group("model", checkpoint_option(untrained=True), config_option(), plugin_files, strict, print_config)
 def main(
     *, overrides: tuple[str, ...], size: tuple[int, int], half: bool, precision: str,
     calibrate: tuple[Path, Path] | None, quantize_encoder: bool, fused: bool, no_prompts: bool, verify: bool,
     provider: str | None, max_loss: float | None, output: Path | None, force: bool, checkpoint: Path | None,
-    config: str | None, print_config: bool,
+    config: str | None, strict: bool, print_config: bool,
 ) -> int:  # fmt: skip
     from aotlab.export.clip import CALIBRATION_FRAMES, read_clip
     from aotlab.export.export import ExportOptions, export_model, resolve_export_config
     from aotlab.export.verify import VERIFIED_FRAMES, require_agreement, select_clip, verify_export
-    from aotlab.networks.weights.checkpoints import build_or_load, read_settings
+    from aotlab.networks.weights.checkpoints import build_or_load, read_settings, require_trained_code
     from aotlab.prompting.weights import load_prompt_network
 
     checkpoint = checkpoint or (None if config else BUNDLED_CHECKPOINT)  # None: random weights
+    if strict and checkpoint is not None and config is None:
+        require_trained_code(checkpoint, overrides)
     exported = resolve_export_config(read_settings(checkpoint, config=config, overrides=overrides))
     if print_config:
         return print_settings(exported)

@@ -19,10 +19,6 @@ from aotlab.utils.text import align_columns
 REQUIRED = ("torch", "torchvision", "numpy", "PIL", "safetensors")
 OTHER_PACKAGES = ("aotlab_studio", "aotlab_compositing", "aotlab_trackers", "aotlab_runtime")
 DECODERS = ("h264", "hevc", "vp9", "libdav1d", "prores", "ffv1")
-PLUGIN_GROUPS = (
-    plugins.COMMAND_PLUGINS, plugins.MASK_READER_PLUGINS, plugins.MASK_WRITER_PLUGINS, plugins.OUTPUT_PLUGINS,
-    *plugins.FILE_GROUPS,
-)  # fmt: skip
 
 
 def describe_libraries() -> Iterator[tuple[str, str]]:
@@ -72,7 +68,7 @@ def describe_codecs() -> Iterator[tuple[str, str]]:
 
 def describe_plugins() -> Iterator[tuple[str, str]]:
     """Yield the names of plug-ins and their packages by group; none is imported."""
-    for group in PLUGIN_GROUPS:
+    for group in plugins.GROUPS:
         names = defaultdict(list)
         for name, point in plugins.list_plugins(group).items():
             names[f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value].append(name)

@@ -208,6 +208,8 @@ def main(
     tracker = TrackerOptions(given["checkpoint"], given["config"], overrides, given["device"])
     if given["print_config"]:
         return print_settings(tracker.read_settings())
+    if given["strict"]:
+        tracker.require_trained_code()
     require_videos(video, job_list)
     is_single = len(video) == 1
     if shard is not None and is_single:

@@ -22,7 +22,8 @@ from aotlab.utils.text import format_count
 @flag("--dry-run", "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file")
 @flag("--restart", "start over instead of resuming")
 @list_option(
-    "--log", "logs beside log.jsonl, comma-separated: csv, tensorboard, wandb (default: tensorboard, if installed)"
+    "--log",
+    "logs beside log.jsonl, comma-separated: csv, tensorboard, wandb, of plug-ins (default: tensorboard, if installed)",
 )
 @option_group(
     "model",

@@ -19,13 +19,16 @@ from aotlab.utils.errors import InputError, RunStopped
 @settings
 @tracker_options()
 def main(
-    *, checkpoint: str | Path, config: str | None, overrides: tuple[str, ...], device: str, print_config: bool
-) -> int:
+    *, checkpoint: str | Path, config: str | None, overrides: tuple[str, ...], strict: bool, device: str,
+    print_config: bool,
+) -> int:  # fmt: skip
     from aotlab.engine.tracking.options import TrackerOptions
 
     options = TrackerOptions(checkpoint, config, overrides, device)
     if print_config:
         return print_settings(options.read_settings())
+    if strict:
+        options.require_trained_code()
     import trax
 
     from aotlab.benchmark.vot import COLOR, serve

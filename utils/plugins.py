@@ -14,9 +14,9 @@ from importlib.util import find_spec, module_from_spec, spec_from_loader
 from inspect import signature
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-from aotlab.utils.errors import InputError, describe_wrong_choice, require, suggest
+from aotlab.utils.errors import InputError, describe_wrong_choice, require, require_choice, suggest
 from aotlab.utils.files import sha256
 
 COMMAND_PLUGINS = "aotlab.commands"
@@ -37,29 +37,42 @@ TRACKER_PLUGINS = "aotlab.trackers"
 BENCHMARK_PLUGINS = "aotlab.benchmarks"
 MEASURE_PLUGINS = "aotlab.measures"
 HOOK_PLUGINS = "aotlab.hooks"
-FILE_GROUPS = {
-    METHOD_PLUGINS: "method",
-    POLICY_PLUGINS: "memory policy",
-    ENCODER_PLUGINS: "encoder",
-    LOSS_PLUGINS: "loss",
-    TRACKER_PLUGINS: "tracker",
-    BENCHMARK_PLUGINS: "benchmark",
-    MEASURE_PLUGINS: "measure",
-    HOOK_PLUGINS: "hook",
+LAYOUT_PLUGINS = "aotlab.layouts"
+TRANSFORM_PLUGINS = "aotlab.transforms"
+LOGGER_PLUGINS = "aotlab.loggers"
+
+
+class PluginGroup(NamedTuple):
+    """Kind of plug-ins that a group of entry points has."""
+
+    noun: str
+    arguments: tuple[str, ...] | None = None
+    """Arguments that aotlab gives to its objects; None: they are not called."""
+    in_files: bool = True
+    """Whether a plug-in file can offer them too, in a dict by name: `aotlab.methods` in ``methods``."""
+
+
+GROUPS = {
+    METHOD_PLUGINS: PluginGroup("method"),
+    POLICY_PLUGINS: PluginGroup("memory policy", ("memory",)),
+    ENCODER_PLUGINS: PluginGroup("encoder", ()),
+    LOSS_PLUGINS: PluginGroup("loss", ("outputs", "target_indices")),
+    TRANSFORM_PLUGINS: PluginGroup("transform", ("frames", "labels", "rng")),
+    LAYOUT_PLUGINS: PluginGroup("layout", ("folder", "split")),
+    LOGGER_PLUGINS: PluginGroup("logger", ()),
+    TRACKER_PLUGINS: PluginGroup("tracker", ("checkpoint", "settings", "device")),
+    HOOK_PLUGINS: PluginGroup("hook", ()),
+    BENCHMARK_PLUGINS: PluginGroup("benchmark", ("name",)),
+    MEASURE_PLUGINS: PluginGroup("measure", ("annotation", "prediction", "size")),
+    OUTPUT_PLUGINS: PluginGroup("output", ("options",)),
+    MASK_READER_PLUGINS: PluginGroup("mask reader", ("path", "video")),
+    MASK_WRITER_PLUGINS: PluginGroup("mask writer"),
+    # read before a file that the command line names is run
+    COMMAND_PLUGINS: PluginGroup("command", in_files=False),
+    LIST_OUTPUT_PLUGINS: PluginGroup("output", in_files=False),
+    OUTPUT_OPTION_PLUGINS: PluginGroup("options of outputs", in_files=False),
 }
-"""Groups that a plug-in file can offer, each in a dict by name (`aotlab.methods` in ``methods``), and their nouns."""
-CALLS: dict[str, tuple[str, ...]] = {
-    POLICY_PLUGINS: ("memory",),
-    ENCODER_PLUGINS: (),
-    LOSS_PLUGINS: ("logits", "labels", "hardest_count"),
-    BENCHMARK_PLUGINS: ("name",),
-    MEASURE_PLUGINS: ("annotation", "prediction", "size"),
-    HOOK_PLUGINS: (),
-    MASK_READER_PLUGINS: ("path", "video"),
-    OUTPUT_PLUGINS: ("options",),
-    TRACKER_PLUGINS: ("checkpoint", "settings", "device"),
-}
-"""Arguments that aotlab gives to the objects of plug-ins, by group; others are not called."""
+FILE_GROUPS = [group for group, kind in GROUPS.items() if kind.in_files]
 PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"
 
 
@@ -84,8 +97,10 @@ def describe_object(plugin: Any) -> str:
     return f"{getattr(sys.modules.get(named.__module__), '__file__', named.__module__)}: {named.__qualname__}"
 
 
-def require_call(function: Any, arguments: Sequence[str]) -> None:
-    """Raise `InputError` unless a plug-in's function or class accepts these arguments."""
+def require_call(function: Any, arguments: Sequence[str] | None) -> None:
+    """Raise `InputError` unless a plug-in's function or class accepts these arguments; None: it is not called."""
+    if arguments is None:
+        return
     try:
         signature(function).bind(*arguments)
     except TypeError as error:
@@ -113,6 +128,16 @@ class PluginChoices(Collection[str]):
             raise ValueError(describe_wrong_choice(name, self, PLUGIN_REMEDY))
         return name
 
+    def is_built_in(self, name: str, subject: str) -> bool:
+        """Return whether a name is one of aotlab; raise `InputError` for an unknown one, or one of a plug-in too."""
+        require_choice(name, self, subject, PLUGIN_REMEDY)
+        if name not in self.built_in:
+            return False
+        is_free = name not in list_plugin_names(self.group)
+        problem = f"{_dict_name(self.group)}: {name} is already the name of one in aotlab"
+        require(is_free, problem, remedy="choose another name")
+        return True
+
     def __contains__(self, name: object) -> bool:
         return name in self.built_in or name in list_plugin_names(self.group)
 
@@ -136,7 +161,7 @@ def _read_entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
 
 def list_mask_formats() -> list[str]:
     """Return the names of the formats that masks can be written in: COCO, and formats of plug-ins."""
-    return ["coco", *list_plugins(MASK_WRITER_PLUGINS)]
+    return ["coco", *list_plugin_names(MASK_WRITER_PLUGINS)]
 
 
 def list_plugin_names(group: str) -> list[str]:
@@ -148,12 +173,11 @@ def find_plugin(group: str, name: str) -> Any:
     """Return the object of a plug-in: of a loaded file, else of an entry point, which is imported.
 
     Raises:
-        InputError: no plug-in has this name, its package is broken, or it has other arguments than those of `CALLS`.
+        InputError: no plug-in has this name, its package is broken, or it has other arguments than those of `GROUPS`.
     """
     if (path := _list_file_names(group).get(name)) is not None:
         plugin = _loaded_files[path].offered[group][name]
-        if group in CALLS:
-            require_call(plugin, CALLS[group])
+        require_call(plugin, GROUPS[group].arguments)
         return plugin
     points = list_plugins(group)
     if name not in points:
@@ -161,21 +185,20 @@ def find_plugin(group: str, name: str) -> Any:
         offered = f"; plug-ins offer {', '.join(names)}" if names else ""
         raise InputError(
             f"no plug-in offers it{offered}",
-            subject=f"{FILE_GROUPS[group]} {name}",
+            subject=f"{GROUPS[group].noun} {name}",
             remedy=suggest(name, names, PLUGIN_REMEDY),
         )
     return load_plugin(points[name])
 
 
 def load_plugin(point: EntryPoint) -> Any:
-    """Import what an entry point names; raises `InputError` if its package is broken, or by `CALLS`."""
+    """Import what an entry point names; raises `InputError` if its package is broken, or by `GROUPS`."""
     try:
         plugin = point.load()
     except Exception as error:  # of the package's code
         package = point.dist.name if point.dist is not None else point.value
         raise InputError(f"{package} does not load ({error})", subject=point.name, remedy="reinstall it") from error
-    if point.group in CALLS:
-        require_call(plugin, CALLS[point.group])
+    require_call(plugin, GROUPS[point.group].arguments)
     return plugin
 
 
@@ -209,7 +232,7 @@ def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = Mappi
             owner = "aotlab" if name in built_in.get(group, ()) else _list_file_names(group).get(name)
             problem = f"{place} is already the name of one in {owner}"
             require(owner is None, problem, subject=path, remedy="choose another name")
-            is_usable = group not in CALLS or callable(plugin)
+            is_usable = GROUPS[group].arguments is None or callable(plugin)
             require(is_usable, f"{place} is not a function or class", subject=path)
     _loaded_files[path] = PluginFile(digest, offered)
 

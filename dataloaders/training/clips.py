@@ -1,6 +1,7 @@
 """Training clips: objects renumbered, and one clip pasted over another (AOT, Training Details)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -9,6 +10,8 @@ from numpy.random import Generator
 
 from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, count_ids, translation_matrix, warp_affine
 from aotlab.media.masks import VOID
+from aotlab.utils.errors import require
+from aotlab.utils.plugins import describe_object
 
 MAX_OBJECTS = (VOID - 1) // 2
 """Largest number of objects in a clip; two merged clips stay below 255."""
@@ -20,6 +23,10 @@ MAX_ENTERING_PIXELS = 20
 """Largest number of visible pixels on the reference frame for which an entering object is dropped."""
 EDGE_BLUR = 0.7
 """Standard deviation of the blur along the outline of pasted objects, in pixels."""
+
+
+Transform = Callable[[np.ndarray, np.ndarray, Generator], tuple[np.ndarray, np.ndarray]]
+"""Function that changes the frames T×H×W×3 uint8 and labels T×H×W uint8 of a clip with a random generator."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,22 @@ def relabel(frames: np.ndarray, labels: np.ndarray, rng: Generator, *, min_pixel
     table[kept] = np.arange(1, len(kept) + 1)
     table[VOID] = VOID
     return Clip(frames, table[labels], len(kept))
+
+
+def transform_clip(clip: Clip, transform: Transform, rng: Generator) -> Clip:
+    """Apply the transform of a plug-in; objects that the reference frame no longer shows are dropped.
+
+    Raises:
+        InputError: the transform changes shapes or types.
+    """
+    frames, labels = transform(clip.frames.copy(), clip.labels.copy(), rng)
+    for found, expected in ((frames, clip.frames), (labels, clip.labels)):
+        problem = f"returned {'×'.join(map(str, found.shape))} {found.dtype}"
+        is_same = (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        remedy = f"expected {'×'.join(map(str, expected.shape))} {expected.dtype}"
+        require(is_same, problem, subject=describe_object(transform), remedy=remedy)
+    changed = relabel(frames, labels, rng, min_pixels=0, max_objects=MAX_OBJECTS)
+    return replace(changed, names=clip.names, unreadable=clip.unreadable)
 
 
 def merge_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> Clip:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders import sequences
@@ -22,8 +23,9 @@ from aotlab.dataloaders.training.sets import (
     read_saliency,
     select_labeled_frames,
 )
-from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_none_missing
+from aotlab.utils.plugins import LAYOUT_PLUGINS, PluginChoices, describe_object, find_plugin
 
 log = logging.getLogger(__name__)
 
@@ -175,8 +177,12 @@ VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
 
 
 def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out."""
-    candidates = VIDEO_READERS[source.kind](folder, source.split)
+    """Find the labeled frames of the videos of a source; see `make_video_set`."""
+    return make_video_set(VIDEO_READERS[source.kind](folder, source.split), folder, source.max_gap)
+
+
+def make_video_set(candidates: Sequence[Video], folder: Path, max_gap: int) -> VideoSet:
+    """Return the labeled frames of videos; those with fewer than `MIN_FRAMES` are left out."""
     require_readable(candidates)
     labeled = [select_labeled_frames(video) for video in candidates]
     videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
@@ -189,7 +195,18 @@ def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
     if len(videos) < len(labeled):
         dropped = len(labeled) - len(videos)
         log.info("%s: %d videos with fewer than %d labeled frames left out", folder, dropped, MIN_FRAMES)
-    return VideoSet(videos, source.max_gap)
+    return VideoSet(videos, max_gap)
+
+
+def open_plugin_layout(folder: Path, source: SourceConfig) -> ClipSource:
+    """Return the videos of a plug-in's layout, or its own source of clips."""
+    read = find_plugin(LAYOUT_PLUGINS, source.kind)
+    found = read(folder, source.split)
+    if isinstance(found, Sequence) and all(isinstance(video, Video) for video in found):
+        return make_video_set(found, folder, source.max_gap)
+    problem = f"returned a {type(found).__name__}"
+    require(hasattr(found, "sample"), problem, subject=describe_object(read), remedy="expected a list of Video")
+    return cast(ClipSource, found)
 
 
 READERS: dict[str, Callable[[Path, SourceConfig], ClipSource]] = {
@@ -200,13 +217,15 @@ READERS: dict[str, Callable[[Path, SourceConfig], ClipSource]] = {
     **dict.fromkeys(VIDEO_READERS, open_videos),
 }
 """Readers by the `kind` of a source. They get the folder of the images or videos, and the settings of the source."""
+LAYOUTS = PluginChoices(LAYOUT_PLUGINS, READERS)
+"""Names of all layouts, also of plug-ins."""
 
 
 def open_set(root: Path, source: SourceConfig) -> ClipSource:
     """Find the images or videos of one source below ``root``."""
-    require_choice(source.kind, READERS, "train.phases.sources.kind")
+    is_built_in = LAYOUTS.is_built_in(source.kind, "train.phases.sources.kind")
     if source.balance and source.kind != "static":
         problem = f"for kind static, whose sets are folders; {source.path} is {source.kind}"
         raise InputError(f"train.phases.sources.balance is {problem}")
     folder = sequences.require_folder(root / source.path, f"a training set of kind {source.kind} (see data.root)")
-    return READERS[source.kind](folder, source)
+    return READERS[source.kind](folder, source) if is_built_in else open_plugin_layout(folder, source)

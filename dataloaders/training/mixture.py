@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import cv2
@@ -19,10 +21,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig, SourceConfig
-from aotlab.dataloaders.training.clips import Clip, compose_clips, merge_clips
+from aotlab.dataloaders.training.clips import Clip, Transform, compose_clips, merge_clips, transform_clip
 from aotlab.dataloaders.training.sets import ClipSource
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.files import describe_error
+from aotlab.utils.plugins import list_plugin_files, load_plugin_file
 from aotlab.utils.signals import STOP_SIGNALS
 
 READ_TRIES = 10
@@ -51,8 +54,8 @@ class ClipTensors(NamedTuple):
 
     frames: Tensor
     """T×B×H×W×3 uint8."""
-    labels: Tensor
-    """T×B×H×W int64."""
+    target_indices: Tensor
+    """T×B×H×W int64: 0 background, 1 to ``num_objects[b]``, 255 ignored."""
     num_objects: list[int]
     names: list[tuple[str, ...]]
     """Names of the images and videos of each clip."""
@@ -62,7 +65,7 @@ class ClipTensors(NamedTuple):
     def pin_memory(self) -> ClipTensors:
         """Return the batch in page-locked memory; called by the loader."""
         with mark_own_errors():
-            return self._replace(frames=self.frames.pin_memory(), labels=self.labels.pin_memory())
+            return self._replace(frames=self.frames.pin_memory(), target_indices=self.target_indices.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,20 @@ class Mixture:
     data: DataConfig
     seed: int
     max_objects: int
+    transforms: tuple[Transform, ...] = ()
 
     def __len__(self) -> int:
         return self.phase.steps * self.phase.batch
 
     def __getitem__(self, index: int) -> Clip:
         """Return clip ``index``; unreadable items are replaced by other draws."""
+        clip = self._draw_clip(index)
+        rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, READ_TRIES])
+        for transform in self.transforms:
+            clip = transform_clip(clip, transform, rng)
+        return clip
+
+    def _draw_clip(self, index: int) -> Clip:
         unreadable: list[str] = []
         for attempt in range(READ_TRIES):
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
@@ -188,12 +199,22 @@ class _BatchDataset(Dataset["ClipTensors | InputError"]):
 
     mixture: Mixture
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a worker load plug-in files before the mixture, which may hold their objects."""
+        return _load_dataset, (list_plugin_files(), pickle.dumps(self.mixture))
+
     def __getitem__(self, numbers: range) -> ClipTensors | InputError:
         try:
             with mark_own_errors():
                 return stack_clips([self.mixture[number] for number in numbers])
         except InputError as error:
             return error
+
+
+def _load_dataset(plugin_files: Sequence[Path], mixture: bytes) -> _BatchDataset:
+    for path in plugin_files:
+        load_plugin_file(path)
+    return _BatchDataset(pickle.loads(mixture))
 
 
 def stack_clips(clips: Sequence[Clip]) -> ClipTensors:

@@ -15,11 +15,12 @@ from aotlab.configs.settings import changed
 from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.sequences import require_folder
-from aotlab.dataloaders.training.layouts import READERS, open_set
+from aotlab.dataloaders.training.layouts import LAYOUTS, open_set
 from aotlab.dataloaders.training.mixture import Mixture, describe_source
 from aotlab.dataloaders.training.sets import VideoSet, describe_videos, resolve_paths, skip_to_first_object
 from aotlab.dataloaders.training.shared_videos import find_shared_videos
 from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.utils.plugins import TRANSFORM_PLUGINS, find_plugin
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def _require_folders(data: DataConfig, phases: Sequence[PhaseConfig]) -> None:
     """Raise `InputError` that names all missing folders of the sources of these phases and of the validation."""
     root = find_data_root(data)
     sources = [*chain.from_iterable(phase.sources for phase in phases), *data.validation]
-    folders = {root / source.path: source.kind for source in sources if source.kind in READERS}
+    folders = {root / source.path: source.kind for source in sources if source.kind in LAYOUTS}
     missing = [f"{folder} ({kind})" for folder, kind in folders.items() if not folder.is_dir()]
     if missing:
         problem = f"no such folder{'s' if len(missing) > 1 else ''}: {', '.join(missing)}"
@@ -123,7 +124,8 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects
     sources = tuple(open_set(root, source) for source in phase.sources)
     weights = np.array([source.weight for source in phase.sources])
     shares = tuple((weights / weights.sum()).tolist())
-    return Mixture(sources, shares, phase, data, seed, max_objects)
+    transforms = tuple(find_plugin(TRANSFORM_PLUGINS, name) for name in phase.transforms)
+    return Mixture(sources, shares, phase, data, seed, max_objects, transforms)
 
 
 def open_validation_videos(data: DataConfig) -> list[Video]:

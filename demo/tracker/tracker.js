@@ -200,10 +200,18 @@ class MemoryBank {
     this.graphs = graphs;
     /** Keys and values of the frames in long-term memory, the first frame first. @type {Tensors[]} */
     this.frames = [];
-    /** Inputs of `propagate`. @type {Tensors} */
-    this.inputs = {};
+    /** Keys and values of both memories, inputs of `propagate`. @type {Tensors} */
+    this.memory = {};
+    /** Numbers of tracked frames before each frame in long-term memory. @type {number[]} */
+    this.indices = [];
     /** Number of tracked frames. */
     this.trackedFrames = 0;
+  }
+
+  /** Inputs of `propagate`, with the ages of the frames in long-term memory. @returns {Tensors} */
+  get inputs() {
+    const ages = Int32Array.from(this.indices, (index) => this.trackedFrames + 1 - index);
+    return { ...this.memory, memory_ages: this.graphs.tensor(ages, [ages.length]) };
   }
 
   /** Store a tracked frame. @param {Tensors} memory of `memorize` */
@@ -212,18 +220,22 @@ class MemoryBank {
     const { every, frames, max_tracked: maxTracked } = this.graphs.memorySettings;
     const long = this.trackedFrames % every === 0;
     const capacity = Math.min(frames, 1 + maxTracked);
-    if (long && this.frames.length >= capacity) this.frames.splice(1, 1);
+    if (long && this.frames.length >= capacity) {
+      this.frames.splice(1, 1);
+      this.indices.splice(1, 1);
+    }
     this.store(memory, long && capacity > 1);
   }
 
   /** Store a frame in short-term memory, if `long` also in long-term. @param {Tensors} memory @param {boolean} long */
   store(memory, long) {
     const tensors = Object.entries(memory);
-    Object.assign(this.inputs, Object.fromEntries(tensors.filter(([name]) => name.includes('_short_'))));
+    Object.assign(this.memory, Object.fromEntries(tensors.filter(([name]) => name.includes('_short_'))));
     if (!long) return;
+    this.indices.push(this.trackedFrames);
     this.frames.push(Object.fromEntries(tensors.filter(([name]) => name.includes('_long_'))));
     for (const name of Object.keys(this.frames[0])) {
-      this.inputs[name] = this.concatenate(this.frames.map((frame) => frame[name]));
+      this.memory[name] = this.concatenate(this.frames.map((frame) => frame[name]));
     }
   }
 

@@ -25,12 +25,12 @@ from aotlab.engine.training import optimization as opt
 from aotlab.engine.training.clip import (
     ClipBatch,
     ClipOptions,
-    count_hard_pixels,
     draw_masks,
     draw_permutations,
     frame_losses,
     freeze_identities,
 )
+from aotlab.engine.training.losses import count_hard_pixels
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID
 from aotlab.networks.model import Features, VOSModel
@@ -55,7 +55,7 @@ class Clips(Dataset[tuple[Tensor, Tensor]]):
         return self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return the images T×3×H×W and labels T×H×W of a clip, in which the objects of its first frame have 1 to n."""
+        """Return the images T×3×H×W of a clip, and its indices T×H×W: objects of the first frame have 1 to n."""
         rng = np.random.default_rng([int(self.is_static), index])
         video = rng.choice(sorted((self.folder / "Annotations" / "480p").iterdir()))
         files = sorted(video.glob("*.png"))
@@ -67,10 +67,10 @@ class Clips(Dataset[tuple[Tensor, Tensor]]):
             frames.append(self.cut(image, read_mask(file), self.draw_crop(rng) if self.is_static else crop))
         images, masks = map(torch.stack, zip(*frames, strict=True))
         ids = [object_id for object_id in masks[0].unique().tolist() if object_id not in (0, VOID)][: self.max_objects]
-        labels = torch.where(masks == 0, 0, VOID)  # objects that enter later are ignored
-        for label, object_id in enumerate(ids, start=1):
-            labels[masks == object_id] = label
-        return images, labels
+        indices = torch.where(masks == 0, 0, VOID)  # objects that enter later are ignored
+        for index, object_id in enumerate(ids, start=1):
+            indices[masks == object_id] = index
+        return images, indices
 
     def draw_crop(self, rng: np.random.Generator) -> tuple[float, float, float]:
         """Draw the size of a square crop relative to the image's height, and its place, from 0 to 1."""
@@ -89,8 +89,8 @@ class Clips(Dataset[tuple[Tensor, Tensor]]):
 
 def collate(clips: list[tuple[Tensor, Tensor]]) -> ClipBatch:
     """Stack clips, time first."""
-    images, labels = (torch.stack(parts, 1) for parts in zip(*clips, strict=True))
-    return ClipBatch(images, labels, [int(clip[clip != VOID].max()) for _, clip in clips])
+    images, target_indices = (torch.stack(parts, 1) for parts in zip(*clips, strict=True))
+    return ClipBatch(images, target_indices, [int(clip[clip != VOID].max()) for _, clip in clips])
 
 
 def clip_loss(model: VOSModel, config: Config, clip: ClipBatch, options: ClipOptions) -> Tensor:
@@ -103,21 +103,19 @@ def clip_loss(model: VOSModel, config: Config, clip: ClipBatch, options: ClipOpt
     bank = build_bank(config.memory, training=True)
 
     # the reference frame attends to its own identities, and becomes the first memory
-    masks = draw_masks(config.model, clip.labels[0], clip.labels[0] == VOID, options.permutations)
+    targets = clip.target_indices
+    masks = draw_masks(config.model, targets[0], targets[0] == VOID, options.permutations)
     memory, propagated = memorize_reference(model, features[0], masks)
     bank.add_reference(memory)
-    decoded = DecodedFrame(propagated, model.decode(propagated, features[0]).float())
-    reference, _ = frame_losses(model, features[0], decoded, clip.labels[0], options, clip.object_counts)
-
-    tracked = []
-    for frame, labels in zip(features[1:], clip.labels[1:], strict=True):
+    decoded = DecodedFrame(propagated, model.decode(propagated, features[0]).float(), memory)
+    losses = [frame_losses(model, features[0], decoded, clip, 0, options)]
+    for index, frame in enumerate(features[1:], start=1):
         decoded = segment_frame(model, bank, frame)  # reads the bank
-        loss, prediction = frame_losses(model, frame, decoded, labels, options, clip.object_counts)
-        tracked.append(loss)
-        known = prediction if options.use_predictions else labels
-        masks = draw_masks(config.model, known, labels == VOID, options.permutations)
+        losses.append(frame_losses(model, frame, decoded, clip, index, options))
+        stored = losses[-1].prediction if options.use_predictions else targets[index]
+        masks = draw_masks(config.model, stored, targets[index] == VOID, options.permutations)
         bank.add(*memorize_frame(model, bank, decoded, masks))
-    return options.reference_weight * reference.mean() + torch.stack(tracked).mean()
+    return options.reference_weight * losses[0].total.mean() + torch.stack([loss.total for loss in losses[1:]]).mean()
 
 
 def train_phase(model: VOSModel, config: Config, clips: Clips, batch: int) -> None:
@@ -132,7 +130,7 @@ def train_phase(model: VOSModel, config: Config, clips: Clips, batch: int) -> No
             # the identities of the objects of each clip, so that all identities are learned
             draw_permutations(batch, config.model.max_objects, torch.Generator().manual_seed(step)),
             count_hard_pixels(clips.side**2, step, steps, fraction=0.15, reached_after=0.5),
-            use_predictions=step >= steps // 2,  # as in tracking; labels are easier at first
+            use_predictions=step >= steps // 2,  # as in tracking; the targets are easier at first
             reference_weight=opt.reference_loss_weight(step, steps, until=1.0),
         )
         loss = clip_loss(model, config, clip, options)

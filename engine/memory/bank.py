@@ -125,13 +125,15 @@ class MemoryBank:
         # skip the newest short_term_lag − 1 frames
         recent = list(self._short)[: max(1, len(self._short) - self._lag + 1)]
         memory: list[list[BlockMemory]] = []
+        age_list = [self.last_index + 1 - frame for frame in self.frames]
+        ages = torch.tensor(age_list, device=recent[0][0][0].key.device)
         for stage, blocks in enumerate(self._long):
             memory.append([])
             for block, long in enumerate(blocks):
                 short = concat_frames([frame[stage][block] for frame in recent])
                 if not short_term:
                     short = KeyValue(*map(torch.zeros_like, short))
-                memory[stage].append(BlockMemory(long.read(), short))
+                memory[stage].append(BlockMemory(long.read(), short, ages))
         return memory
 
     def add_reference(self, memory: Memory) -> None:

@@ -96,6 +96,13 @@ class TrackerOptions:
         if self.make_plugin_loader() is None:
             self.read_settings()
 
+    def require_trained_code(self) -> None:
+        """Raise `InputError` if the code of the model's plug-ins has changed since it was trained."""
+        from aotlab.networks.weights.checkpoints import require_trained_code
+
+        if self.make_plugin_loader() is None and self.config is None:
+            require_trained_code(resolve_checkpoint(self.checkpoint), self.overrides)
+
     def fingerprint(self, digests: InputDigests | None = None) -> dict[str, Any]:
         """Return the weights, the settings in effect and their plug-ins, as `TrackerLoader.fingerprint`.
 

@@ -13,13 +13,14 @@ from torch.utils.checkpoint import checkpoint
 
 from aotlab.configs.files import resolve_path
 from aotlab.configs.methods import find_method
-from aotlab.configs.schema import Config
+from aotlab.configs.schema import TIMM_PREFIX, Config
 from aotlab.configs.settings import changed
 from aotlab.configs.training import TrainConfig
 from aotlab.dataloaders.training.mixture import split_batch
 from aotlab.dataloaders.training.phases import TrainingData, open_phases
+from aotlab.engine.training.losses import find_loss
 from aotlab.engine.training.model_card import PhaseRecord, load_card
-from aotlab.engine.training.optimization import find_loss
+from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import Encoder
 from aotlab.networks.fast.optimize import compile_parts, optimize_training
@@ -69,8 +70,9 @@ def open_data(config: Config, world: Distributed) -> TrainingData:
     """Find the data of all phases.
 
     Raises:
-        InputError: missing data, a batch that cannot be split over ranks, or an unknown loss.
+        InputError: missing data, a batch that cannot be split over ranks, or an unknown loss or benchmark.
     """
+    find_benchmark(config.data.benchmark)
     data = open_phases(config)
     for mixture in data.mixtures.values():
         split_batch(mixture.phase, world.world_size, config.train.accumulate)
@@ -106,19 +108,19 @@ def resolve_weights(setting: str) -> Path:
 
 
 def load_encoder(encoder: Encoder, source: str, name: str) -> None:
-    """Load ImageNet weights from a file or torchvision's download; ``name`` names the encoder in messages."""
-    subject = f"train.encoder_weights={source}"
-    require(
-        source != "torchvision" or encoder.torchvision_weights is not None,
-        "torchvision has no weights of this encoder",
-        subject=subject,
-        remedy=f"give a file of {name} weights, or null",
-    )
-    weights = None if source == "torchvision" else read_weights(resolve_weights(source))
-    with reading(subject, f"give a file of {name} weights, or null", RuntimeError):
-        if weights is None:
-            weights = encoder.torchvision_weights.get_state_dict(progress=True)  # type: ignore[union-attr]
-        load_encoder_weights(encoder, weights)
+    """Load ImageNet weights from a file, or a download of torchvision or timm; ``name``: of the encoder in messages."""
+    subject, remedy = f"train.encoder_weights={source}", f"give a file of {name} weights, or null"
+    is_timm = name.startswith(TIMM_PREFIX)
+    owners = {"torchvision": encoder.torchvision_weights is not None, "timm": is_timm}
+    require(owners.get(source, True), f"{source} has no weights of this encoder", subject=subject, remedy=remedy)
+    weights = None if source in owners else read_weights(resolve_weights(source))
+    with reading(subject, remedy, RuntimeError):
+        if is_timm:
+            encoder.load_pretrained(weights)  # type: ignore[operator]
+        else:
+            if weights is None:
+                weights = encoder.torchvision_weights.get_state_dict(progress=True)  # type: ignore[union-attr]
+            load_encoder_weights(encoder, weights)
 
 
 def warm_start(model: VOSModel, path: Path) -> None:

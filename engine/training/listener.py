@@ -16,9 +16,9 @@ class StepResult:
     """Metrics and masks of an optimizer step."""
 
     metrics: dict[str, float]
-    """Means over the ranks: losses, in total and of reference and tracked frames; IoU of tracked objects, 0 to 1, nan
-    without objects; learning rates; norm of the gradient before clipping; seconds of waiting for data and of the step.
-    Empty if the step was skipped.
+    """Means over the ranks: losses, in total, of reference and tracked frames, and its terms as ``loss_NAME``; IoU of
+    tracked objects, 0 to 1, nan without objects; learning rates; norm of the gradient before clipping; seconds of
+    waiting for data and of the step. Empty if the step was skipped.
     """
     clip: ClipBatch
     """Last micro-batch."""
@@ -43,9 +43,9 @@ class TrainingListener:
         """Called after each video of a validation; ``done`` of ``total`` videos of this rank are scored."""
 
     def validated(self, state: TrainState, scores: dict[str, float]) -> None:
-        """Called after a validation with the scores of all videos in percent: J&F, J, F.
+        """Called after a validation with the scores of all videos in percent: J&F, J and F, or of ``data.benchmark``.
 
-        ``state.averaged`` was scored; ``state.best`` is the best J&F of the earlier validations.
+        ``state.averaged`` was scored; ``state.best`` is the best first score of the earlier validations.
         """
 
     def saved(self, state: TrainState, path: Path) -> None:

@@ -26,8 +26,9 @@ from aotlab.engine.training.clip import ClipBatch
 from aotlab.engine.training.listener import StepResult, TrainingListener
 from aotlab.engine.training.state import TrainState
 from aotlab.media.overlay import draw_overlay
-from aotlab.utils.errors import describe_missing_module, require_choice, require_modules
+from aotlab.utils.errors import describe_missing_module, require, require_modules
 from aotlab.utils.files import reading, write_text
+from aotlab.utils.plugins import LOGGER_PLUGINS, PluginChoices, describe_object, find_plugin
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class LogFile(ScalarLog):
 
 
 class CsvLog(ScalarLog):
-    """``train.csv`` and ``validation.csv``: a row with phase, step and values, in the columns of the first row."""
+    """``train.csv`` and ``validation.csv``: a row with phase, step and values; new values get columns at the end."""
 
     def began(self, state: TrainState) -> None:
         """Remove the rows of later steps."""
@@ -118,12 +119,15 @@ class CsvLog(ScalarLog):
             drop_later_lines(state.output / name, state, lambda line: next(csv.reader([line])))
 
     def write_values(self, state: TrainState, group: str, values: dict[str, float]) -> None:
-        """Append a row, after the header if the file is new."""
-        path = state.output / CSV_NAMES[group]
-        rows = [] if path.exists() else [["phase", "step", *values]]
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([*rows, [state.phase.name, state.step, *values.values()]])
-        append(path, text.getvalue())
+        """Append a row, below a header that has all its values."""
+        path, row = state.output / CSV_NAMES[group], {"phase": state.phase.name, "step": state.step, **values}
+        with warn_without_space(path):
+            header, _, rows = path.read_text(encoding="utf-8").partition("\n") if path.exists() else ("", "", "")
+            columns = next(csv.reader([header]), [])
+            if added := [name for name in row if name not in columns]:  # of another loss
+                columns += added
+                write_text(path, f"{format_csv(columns)}{rows}")
+        append(path, format_csv([row.get(name, "") for name in columns]))
 
 
 class TensorBoardLog(ScalarLog):
@@ -199,7 +203,7 @@ LOGS: dict[str, type[ScalarLog]] = {"csv": CsvLog, "tensorboard": TensorBoardLog
 
 
 def make_logs(names: Sequence[str] | None) -> list[TrainingListener]:
-    """Return `LogFile` and the logs of these names; None: TensorBoard, if it is installed.
+    """Return `LogFile` and the logs of these names, also of plug-ins; None: TensorBoard, if it is installed.
 
     Raises:
         InputError: unknown name, or its library is missing.
@@ -208,11 +212,17 @@ def make_logs(names: Sequence[str] | None) -> list[TrainingListener]:
         names = ["tensorboard"] if find_spec("tensorboard") else []
         if not names:
             log.warning("no TensorBoard, only %s: %s", LOG_NAME, describe_missing_module("tensorboard"))
-    for name in names:
-        require_choice(name, LOGS, "log")
-        if name != "csv":
+    choices, listeners = PluginChoices(LOGGER_PLUGINS, LOGS), list[TrainingListener]()
+    for name in dict.fromkeys(names):
+        is_built_in = choices.is_built_in(name, "log")
+        if is_built_in and name != "csv":
             require_modules(name)
-    return [LogFile(), *(LOGS[name]() for name in dict.fromkeys(names))]
+        kind = LOGS[name] if is_built_in else find_plugin(LOGGER_PLUGINS, name)
+        listeners.append(kind())
+        is_listener = isinstance(listeners[-1], TrainingListener)
+        remedy = "derive it from aotlab.sdk.TrainingListener"
+        require(is_listener, "not a listener of training", subject=describe_object(kind), remedy=remedy)
+    return [LogFile(), *listeners]
 
 
 def average_metrics(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -222,6 +232,13 @@ def average_metrics(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
         values = [step[name] for step in steps if name != "iou" or not math.isnan(step[name])]
         means[name] = sum(values) / len(values) if values else math.nan
     return means
+
+
+def format_csv(values: Sequence[object]) -> str:
+    """Return a line of CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
 
 
 def append(path: Path, text: str) -> None:
@@ -268,7 +285,7 @@ def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
     frame_indices = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()
     tiles = []
     for index in range(min(batch, MAX_CLIPS)):
-        for masks in (clip.labels, predictions):
+        for masks in (clip.target_indices, predictions):
             for frame in frame_indices:
                 pixels = (clip.images[frame, index] * 255).round().byte().cpu().movedim(0, -1)
                 overlay = draw_overlay(pixels.numpy(), masks[frame][index].cpu().byte().numpy())

@@ -36,6 +36,8 @@ class PhaseRecord(Settings, extra="ignore"):
     command: str
     program: dict[str, str] = Field(default_factory=dict)
     """Versions of aotlab and PyTorch, and the commit of a checkout."""
+    code: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the code of each plug-in, by setting."""
     scores: dict[str, float] = Field(default_factory=dict)
     """Scores of the last validation in percent; empty without validation."""
     resumed: list[str] = Field(default_factory=list)
@@ -78,13 +80,16 @@ def describe_card(card: ModelCard) -> str:
     for phase in card.phases:
         lines += ["", f"{phase.name}, from {phase.start}: `{phase.command}`", ""]
         versions = [", ".join(f"{name} {version}" for name, version in phase.program.items())] if phase.program else []
-        lines += [f"- {line}" for line in (*versions, *phase.data, *phase.resumed)]
+        code = [f"code of {name}: SHA-256 {digest[:16]}" for name, digest in phase.code.items()]
+        lines += [f"- {line}" for line in (*versions, *code, *phase.data, *phase.resumed)]
     return "\n".join(lines) + "\n"
 
 
 def _row(phase: PhaseRecord) -> str:
     step_count = f"{phase.steps}" if phase.steps == phase.planned else f"{phase.steps} of {phase.planned}"
-    scores = " / ".join(f"{phase.scores[name]:.1f}" for name in ("J&F", "J", "F") if name in phase.scores)
+    names = [name for name in ("J&F", "J", "F") if name in phase.scores]
+    scores = " / ".join(f"{phase.scores[name]:.1f}" for name in names)
+    scores = scores or " / ".join(f"{name} {value:.1f}" for name, value in phase.scores.items())
     cells = (phase.name, step_count, f"{phase.hours:.2f}", phase.batch, phase.clip_length, phase.crop, phase.precision,
              phase.device, phase.seed, scores or "–")  # fmt: skip
     return "| " + " | ".join(str(cell) for cell in cells) + " |"

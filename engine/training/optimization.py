@@ -1,17 +1,12 @@
-"""Losses by name, the learning rate, parameter groups and averaged weights (AOT, Training Details)."""
+"""The learning rate, parameter groups and averaged weights (AOT, Training Details)."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-
-from aotlab.configs.training import LOSSES
-from aotlab.engine.training.clip import FrameLoss, frame_loss
-from aotlab.utils.errors import require_choice
-from aotlab.utils.plugins import LOSS_PLUGINS, PLUGIN_REMEDY, PluginChoices, find_plugin
 
 NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 """Name fragments of matrices without weight decay."""
@@ -24,12 +19,6 @@ def learning_rate(step: int, total: int, *, peak: float, final: float, warmup: f
         return final + (peak - final) * step / warmup_steps
     progress = (step - warmup_steps) / (total - warmup_steps + 1)
     return final + (peak - final) * (1 - progress) ** power
-
-
-def find_loss(name: str) -> FrameLoss:
-    """Return the loss of a name; raises `InputError` if it is unknown."""
-    require_choice(name, PluginChoices(LOSS_PLUGINS, LOSSES), "train.loss", PLUGIN_REMEDY)
-    return frame_loss if name in LOSSES else cast(FrameLoss, find_plugin(LOSS_PLUGINS, name))
 
 
 def group_rate(rate: float, *, final: float, lr_ratio: float) -> float:

@@ -91,7 +91,8 @@ class RunRecord(TrainingListener):
             seed=settings.seed, precision=resolve_precision(settings.precision, world.device),
             device=f"{world.world_size} × {world.device.type}",
             start=self.phases[-1].name if self.phases else describe_start_weights(state.config),
-            command=self.command, program=self.program, scores=self.scores, resumed=self.resumed,
+            command=self.command, program=self.program, code=describe_code(state.config), scores=self.scores,
+            resumed=self.resumed,
         )  # fmt: skip
         return ModelCard(phases=[*self.phases, record])
 
@@ -127,7 +128,8 @@ class RunRecord(TrainingListener):
         values = {f"{name}=": change for name, change in changes.items()}
         values |= {f"other images or masks in {name}: ": (earlier.get(name, now), now) for name, now in current.items()}
         code = describe_code(state.config)
-        values |= {f"other code of {name}: ": (content["code"].get(name, now), now) for name, now in code.items()}
+        known = content.get("code", dict.fromkeys(code, "unknown"))
+        values |= {f"other code of {name}: ": (known.get(name, now), now) for name, now in code.items()}
         values |= {f"{name} ": (before, self.program.get(name)) for name, before in content["program"].items()}
         sentences = [
             f"resumed at step {state.step} of {state.phase.name} with {name}{now} (was {before})"

@@ -9,7 +9,8 @@ import torch
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.engine.training.optimization import average_weights, find_loss, list_trained, parameter_groups
+from aotlab.engine.training.losses import find_loss
+from aotlab.engine.training.optimization import average_weights, list_trained, parameter_groups
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
 
@@ -43,7 +44,7 @@ class TrainState:
         self.validated = 0
         """Step of the last validation of this phase."""
         self.best = best
-        """Best J&F of all validations so far on the same videos, in percent."""
+        """Best first score of all validations so far on the same videos, in percent."""
         self.resumed_from: Path | None = None
         """Saved state from which this run has resumed the phase."""
 

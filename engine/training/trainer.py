@@ -24,12 +24,12 @@ from aotlab.engine.training.clip import (
     ClipLosses,
     ClipModule,
     ClipOptions,
-    count_hard_pixels,
     draw_permutations,
     mean_iou,
 )
 from aotlab.engine.training.listener import StepResult, TrainingListener
 from aotlab.engine.training.logs import make_logs
+from aotlab.engine.training.losses import count_hard_pixels
 from aotlab.engine.training.optimization import (
     group_rate,
     learning_rate,
@@ -185,7 +185,7 @@ def train_step(state: TrainState, clip_module: nn.Module, batches: Iterator[Clip
     """
     start = time.perf_counter()
     rates, reference_weight = begin_step(state)
-    losses_by_batch: list[Tensor] = []  # 3 each: total, of reference frames, of tracked frames
+    losses_by_batch: list[Tensor] = []  # total, of reference frames, of tracked frames, and each term
     ious: list[Tensor] = []
     clip_names: list[str] = []
     unreadable: list[str] = []
@@ -199,13 +199,14 @@ def train_step(state: TrainState, clip_module: nn.Module, batches: Iterator[Clip
         clip = to_device(batch, state.world.device)
         loss, losses = run_micro_batch(state, clip_module, clip, index, reference_weight)
         with torch.no_grad():
-            losses_by_batch.append(torch.stack([loss, losses.reference.mean(), losses.tracked.mean()]))
+            terms = [reference_weight * term[0].mean() + term[1:].mean() for term in losses.terms.values()]
+            losses_by_batch.append(torch.stack([loss, losses.reference.mean(), losses.tracked.mean(), *terms]))
             ious += [
-                mean_iou(mask, labels, clip.object_counts)
-                for mask, labels in zip(losses.predictions[1:], clip.labels[1:], strict=True)
+                mean_iou(mask, target, clip.object_counts)
+                for mask, target in zip(losses.predictions[1:], clip.target_indices[1:], strict=True)
             ]
     values = [*torch.stack(losses_by_batch).mean(0), torch.stack(ious).nanmean()]
-    names = ("loss", "reference_loss", "tracked_loss", "iou")
+    names = ("loss", "reference_loss", "tracked_loss", *(f"loss_{name}" for name in losses.terms), "iou")
     means = dict(zip(names, torch.stack(values).tolist(), strict=True))  # copied from the device at once
     mean_loss, mean_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
     if mean_unreadable:
@@ -248,7 +249,7 @@ def begin_step(state: TrainState) -> tuple[dict[str, float], float]:
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
     """Move a batch to ``device``."""
     frames = batch.frames.to(device, non_blocking=True).movedim(-1, 2)
-    return ClipBatch(frames.float() / 255, batch.labels.to(device, non_blocking=True), batch.num_objects)
+    return ClipBatch(frames.float() / 255, batch.target_indices.to(device, non_blocking=True), batch.num_objects)
 
 
 def run_micro_batch(
@@ -272,7 +273,7 @@ def select_clip_options(state: TrainState, clip: ClipBatch, micro_batch: int, re
     """Return the options of micro-batch ``micro_batch`` of a step."""
     phase, settings, world = state.phase, state.config.train, state.world
     hard_pixel_count = count_hard_pixels(
-        clip.labels[0, 0].numel(), state.step, phase.steps,
+        clip.target_indices[0, 0].numel(), state.step, phase.steps,
         fraction=settings.hardest_pixels, reached_after=settings.hardest_pixels_after,
     )  # fmt: skip
     # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.

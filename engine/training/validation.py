@@ -20,6 +20,7 @@ from aotlab.engine.training.saved_states import save_state, stop_if_interrupted
 from aotlab.engine.training.state import TrainState
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.label_scores import score_labels
+from aotlab.evaluation.metrics import Measure, measure_region_and_contour
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import list_ids
@@ -52,8 +53,8 @@ def validate_if_due(
     state.validated = state.step
     for listener in listeners:
         listener.validated(state, scores)
-    if scores["J&F"] > state.best:
-        state.best = scores["J&F"]
+    if (score := next(iter(scores.values()))) > state.best:
+        state.best = score
         write_weights(state, record, state.output / f"{BEST}.safetensors")
     if state.world.is_main:
         save_state(state, record, listeners)
@@ -76,16 +77,17 @@ def validate(
 ) -> dict[str, float]:
     """Track and score ``videos``, distributed over the ranks, all of which call this.
 
-    Objects of the first mask are scored by the rules of DAVIS 2017, as ``eval`` scores a folder. ``report`` is called
-    after each video with the numbers of videos that this rank has scored and scores, at all depths.
+    Objects of the first mask are scored by the measure of ``data.benchmark``. ``report`` is called after each video
+    with the numbers of videos that this rank has scored and scores, at all depths.
 
     Returns:
-        J&F, J and F in percent over all objects; of a scalable model also "J&F at depth 1" and so on.
+        The benchmark's values in percent over all objects, such as J&F, J and F, but no recall and decay; of a
+        scalable model then also "J&F at depth 1" and so on.
 
     Raises:
         SharedStop: ``stop`` was set, also on another rank.
     """
-    trained = model.config.depths[0]
+    trained, benchmark = model.config.depths[0], find_benchmark(config.data.benchmark)
     tracker = Tracker(model, config, device=world.device)
     scores: dict[str, float] = {}
     indices = range(world.rank, len(videos), world.world_size)
@@ -95,20 +97,23 @@ def validate(
             tracker.set_depth(depth)
         rank_scores = {}
         for index in indices:
-            if (video_score := score_video(tracker, videos[index], stop)) is None:
+            if (video_score := score_video(tracker, videos[index], stop, benchmark.measure)) is None:
                 break
             rank_scores[index] = video_score
             report(place * len(indices) + len(rank_scores), len(depths) * len(indices))
         video_scores = {index: score for part in world.gather(rank_scores) for index, score in part.items()}
         stop_if_interrupted(stop, world)
         named = {f"{index} {video.name}": video_scores[index] for index, video in enumerate(videos)}
-        table = make_scores_table(find_benchmark("folder"), named)
+        table = make_scores_table(benchmark, named)
         suffix = "" if depth == trained else f" at depth {depth}"
-        scores |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
+        values = {name: value for name, value in table.items() if isinstance(value, float) and "-" not in name}
+        scores = {f"{name}{suffix}": value for name, value in values.items()} | scores
     return scores
 
 
-def score_video(tracker: Tracker, video: Video, stop: StopFlag) -> SequenceScores | None:
+def score_video(
+    tracker: Tracker, video: Video, stop: StopFlag, measure: Measure = measure_region_and_contour
+) -> SequenceScores | None:
     """Track a video from its first mask and score all frames; return None if ``stop`` is set before the last frame."""
     annotations: list[np.ndarray] = []
     labels: list[np.ndarray] = []
@@ -119,4 +124,4 @@ def score_video(tracker: Tracker, video: Video, stop: StopFlag) -> SequenceScore
                 return None
             annotations.append(extract_object_ids(mask))
             labels.append(tracker.step(image, None if labels else annotations[0]).labels)
-    return score_labels(annotations, labels, ids=sorted(list_ids(annotations[0])))
+    return score_labels(annotations, labels, ids=sorted(list_ids(annotations[0])), measure=measure)

@@ -11,10 +11,8 @@ from aotlab.utils.errors import require, require_choice
 from aotlab.utils.plugins import (
     BENCHMARK_PLUGINS,
     MEASURE_PLUGINS,
-    PLUGIN_REMEDY,
     PluginChoices,
     find_plugin,
-    list_plugin_names,
 )
 
 if TYPE_CHECKING:
@@ -77,10 +75,7 @@ def select_videos(videos: Sequence[Video], names: Sequence[str]) -> list[Video]:
 
 
 def _find_class(name: str) -> type[Benchmark]:
-    require_choice(name, BENCHMARKS, "dataset", PLUGIN_REMEDY)
-    if name in BUILT_IN:
-        is_free = name not in list_plugin_names(BENCHMARK_PLUGINS)
-        require(is_free, f"benchmarks: {name} is already the name of one in aotlab", remedy="choose another name")
+    if BENCHMARKS.is_built_in(name, "dataset"):
         kind: type[Benchmark] = pkgutil.resolve_name(f"{__package__}.{BUILT_IN[name]}")
         return kind
     return find_plugin(BENCHMARK_PLUGINS, name)  # type: ignore[no-any-return]

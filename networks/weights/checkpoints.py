@@ -87,15 +87,27 @@ def load_checkpoint(path: Path, *, config: str | None = None, overrides: Sequenc
         settings = load_config(config, overrides)
     else:
         settings = _parse_settings(path, metadata, overrides, level=logging.WARNING)
-        changed = list_changed_code(settings, json.loads(metadata.get("plugins", "{}")))
-        if changed:
-            message = "%s: code of %s has changed since it was trained; its results are those of another model"
-            log.warning(message, path, ", ".join(f"{key}={describe_plugins(settings)[key]['name']}" for key in changed))
+        if changed := describe_changed_code(settings, metadata):
+            log.warning("%s: %s; its results are those of another model", path, changed)
     model = build_model(settings.model)
     if is_published(state):
         state = convert_published(state, model)
     _load_strictly(model, state, path, settings.name)
     return model.eval(), settings
+
+
+def describe_changed_code(settings: Config, metadata: Mapping[str, str]) -> str:
+    """Return a sentence about plug-ins whose code is not that of a checkpoint's training; empty if all are."""
+    changed = list_changed_code(settings, json.loads(metadata.get("plugins", "{}")))
+    names = ", ".join(f"{key}={describe_plugins(settings)[key]['name']}" for key in changed)
+    return f"code of {names} has changed since it was trained" if changed else ""
+
+
+def require_trained_code(path: Path, overrides: Sequence[str] = ()) -> None:
+    """Raise `InputError` if the code of a checkpoint's plug-ins has changed since it was trained."""
+    metadata = read_checkpoint(path, weights=False)[1]
+    changed = describe_changed_code(_parse_settings(path, metadata, overrides), metadata) if metadata else ""
+    require(not changed, changed, subject=path, remedy="give the code of its training, or leave out --strict")
 
 
 def build_or_load(

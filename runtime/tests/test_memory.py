@@ -59,3 +59,4 @@ def test_stored_frames_equal_framework(settings, references, seed):
         ((block,),), read = bank.read(), memory.read()
         np.testing.assert_array_equal(read["memory_0_long_key"], block.long.key)
         np.testing.assert_array_equal(read["memory_0_short_value"], block.short.value)
+        np.testing.assert_array_equal(read["memory_ages"], block.ages)

@@ -56,6 +56,7 @@ from .media.rle import (
 )
 from .media.region_matching import match_regions as match_regions
 from .media.region_parser import RegionParser as RegionParser
+from .networks.attention import sine_position as sine_position
 from .networks.aot import AOT as AOT, LSTTBlock as LSTTBlock, LSTTState as LSTTState
 from .networks.encoders import Encoder as Encoder
 from .networks.fast.optimize import resolve_precision as resolve_precision
@@ -77,6 +78,8 @@ from .utils.files import (
     reading as reading,
 )
 from .utils.plugins import list_mask_formats as list_mask_formats
+from .engine.training.logs import ScalarLog as ScalarLog
+from .engine.training.losses import FrameOutputs as FrameOutputs
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener
 from .runs.inputs import FrameSelection as FrameSelection, read_annotations as read_annotations
 from .runs.output import Output as Output, OutputContext as OutputContext

@@ -19,17 +19,18 @@ from aotlab.configs.settings import changed
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.optimization import find_loss
+from aotlab.engine.training.losses import find_loss
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import Encoder, build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
+from aotlab.tools.main import main as aotlab_command
 from aotlab.tools.train import main as train
 from aotlab.tools.weights import main as show_weights
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
 from aotlab.utils.plugins import (
-    CALLS,
     ENCODER_PLUGINS,
+    GROUPS,
     LOSS_PLUGINS,
     METHOD_PLUGINS,
     describe_plugin,
@@ -135,8 +136,10 @@ def test_maps_of_an_encoder_are_checked_once(options, message, offer):
 
 
 def test_loss_of_other_arguments_rejected(offer):
-    offer(LOSS_PLUGINS, mine=lambda logits, labels: 0)
-    with raises_one_sentence(r"<lambda>: too many positional arguments; expected \(logits, labels, hardest_count\)$"):
+    offer(LOSS_PLUGINS, mine=lambda logits, labels, hardest_count: 0)
+    with raises_one_sentence(
+        r"<lambda>: missing a required argument: 'hardest_count'; expected \(outputs, target_indices\)$"
+    ):
         find_loss("mine")
 
 
@@ -182,7 +185,7 @@ def test_stage_settings_of_a_plugin_are_checked(offer):
 
 
 def test_built_in_loss_fits_the_call_of_plugins():
-    require_call(find_loss("aot"), CALLS[LOSS_PLUGINS])
+    require_call(find_loss("aot"), GROUPS[LOSS_PLUGINS].arguments)
 
 
 @pytest.fixture
@@ -267,6 +270,17 @@ def test_changed_code_of_a_checkpoint_is_named(checkpoint, plugin, unload, caplo
     load_plugins([plugin])
     load_checkpoint(checkpoint)
     assert f"{checkpoint}: code of memory.policy=recent has changed since it was trained" in caplog.text
+
+
+@pytest.mark.parametrize("command", ["track clip --mask first.png", "eval --dataset davis2017", "export --output new"])
+def test_strict_refuses_a_checkpoint_whose_code_has_changed(checkpoint, plugin, unload, capsys, command):
+    plugin.write_text(plugin.read_text() + "# changed\n")
+    options = ["--strict", "--plugin", str(plugin), "--checkpoint", str(checkpoint), "memory.frames=3"]
+    assert aotlab_command([*command.split(), *options]) == 2
+    message = (
+        f"{checkpoint}: code of memory.policy=recent has changed since it was trained; give the code of its training"
+    )
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_changed_code_beside_a_plugin_file_is_seen(tmp_path, unload, monkeypatch):

@@ -76,7 +76,7 @@ def test_training_step_equals_the_cpus(preset, precision, loss_error, gradient_e
         model, config = build(preset, "model.stages.0.drop_path=0")
         model = model.to(device).eval()
         batch = clip_batch(frames, masks, 2)
-        batch = replace(batch, images=batch.images.to(device), labels=batch.labels.to(device))
+        batch = replace(batch, images=batch.images.to(device), target_indices=batch.target_indices.to(device))
         permutation = torch.arange(config.model.max_objects + 1, device=device)[None]
         with autocast(device, used):
             options = ClipOptions(permutation, 65 * 65, use_predictions=True)

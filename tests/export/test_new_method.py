@@ -96,6 +96,33 @@ def test_custom_method_is_exported(scaled, tmp_path):
     assert agreement.difference < TOLERANCE
 
 
+class AgedBlock(LSTTBlock):
+    """Adds an embedding of the age of each stored frame to its keys."""
+
+    def __init__(self, dim, config):
+        super().__init__(dim, config)
+        self.age = torch.nn.Embedding(8, dim)
+
+    def forward(self, x, size, memory=None, id_embedding=None):
+        if memory is not None:
+            ages = self.age(memory.ages.clamp(max=7))[:, None]  # T×1×C
+            key = memory.long.key.unflatten(1, (ages.shape[0], -1)) + ages
+            memory = memory._replace(long=memory.long._replace(key=key.flatten(1, 2)))
+        return super().forward(x, size, memory, id_embedding)
+
+
+@pytest.mark.slow
+def test_block_that_learns_ages_tracks_alike_when_exported(offer, tmp_path):
+    offer(METHOD_PLUGINS, scaled=Method(AOTStage, model=lambda config: AOT(config, AgedBlock)))
+    model, config = build("aott", *OVERRIDES)
+    model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
+    clip = list(zip(*draw_clip(6, HEIGHT, WIDTH, seed=0), strict=True))
+    export_model(model, config, tmp_path / "export", frame_size=(HEIGHT, WIDTH))
+    assert verify_export(model, resolve_export_config(config), tmp_path / "export", clip=clip).difference < TOLERANCE
+    model.blocks[0].age.weight.data[2:] += 10  # other ages, other masks
+    assert verify_export(model, resolve_export_config(config), tmp_path / "export", clip=clip).difference > TOLERANCE
+
+
 def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
     monkeypatch.setattr(
         ScaledBlock, "build_state", lambda _, *state: SimpleNamespace(**ScaledState(*state, scale=0)._asdict())

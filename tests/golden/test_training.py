@@ -15,11 +15,12 @@ from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect_index, relabel
-from aotlab.engine.training.clip import (
+from aotlab.engine.training.clip import mean_iou
+from aotlab.engine.training.losses import (
+    FrameOutputs,
     bootstrapped_cross_entropy,
     count_hard_pixels,
     frame_loss,
-    mean_iou,
     soft_jaccard,
 )
 from aotlab.engine.training.optimization import (
@@ -57,7 +58,8 @@ def test_losses_and_gradients_equal_reference():
         labels = torch.from_numpy(arrays[f"label_{case['case']}"])
         count = count_hard_pixels(labels.numel(), case["step"], case["total_steps"], **HARD_PIXELS)
         resized = F.interpolate(logits[None], labels.shape, mode="bilinear", align_corners=True)[0]
-        total = frame_loss(resized, labels, count)
+        terms = frame_loss(FrameOutputs([resized], resized, [], count), labels)
+        total = terms["cross_entropy"] + terms["jaccard"]
         (gradient,) = torch.autograd.grad(total, logits)
         found = {
             "ce": bootstrapped_cross_entropy(logits, labels, count),

@@ -10,7 +10,8 @@ import torch
 from aotlab.configs.training import TrainConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
-from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, count_hard_pixels
+from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses
+from aotlab.engine.training.losses import count_hard_pixels
 from aotlab.engine.training.optimization import group_rate, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
@@ -53,7 +54,7 @@ class Reference:
         own = self.meta["use_prev_pred"]
         step, total = self.meta["step"], self.meta["total_steps"]
         hard_pixels = count_hard_pixels(
-            batch.labels[0, 0].numel(), step, total,
+            batch.target_indices[0, 0].numel(), step, total,
             fraction=SETTINGS.hardest_pixels, reached_after=SETTINGS.hardest_pixels_after,
         )  # fmt: skip
         self.losses = clip_losses(

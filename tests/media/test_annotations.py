@@ -345,11 +345,10 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     assert f"{tmp_path}: results of an unfinished run (not finished)" in caplog.text
 
 
-def test_file_without_objects_rejected_for_one_frame(tmp_path, monkeypatch):
+def test_file_without_objects_rejected_for_one_frame(tmp_path, offer):
     (tmp_path / "first.box").write_text("")
     empty = Annotations(VIDEO.size, {0: [], 1: []})
-    monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
-    monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: lambda path, video: empty)
+    offer(plugins.MASK_READER_PLUGINS, box=lambda path, video: empty)
     with pytest.raises(InputError, match=r"first\.box: contains no object"):
         read_annotations(tmp_path / "first.box", VIDEO, frame=5)
 

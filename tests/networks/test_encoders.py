@@ -63,7 +63,7 @@ def test_shifted_windows_of_swin_take_bfloat16():
     assert block(torch.ones(1, 9, 9, 32, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("name", ["swin_base", "resnest101"])
+@pytest.mark.parametrize("name", ["swin_base", "resnest101", "timm:resnet18"])
 def test_encoder_without_timm_names_its_extra(name, monkeypatch):
     monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda module: None)
     with pytest.raises(InputError, match=r"^timm must be installed for this; pip install 'aotlab\[encoders\]'$"):

@@ -40,7 +40,7 @@ def test_every_model_runs_at_every_size(name, align_corners, height, width):
     for config, blocks in zip(stages, memory, strict=False):
         rows, columns = grid(height, width, config.stride)
         kept = -(-rows // config.long_term_stride) * -(-columns // config.long_term_stride)
-        for long, short in blocks:
+        for long, short, _ in blocks:
             assert long.key.shape[:2] == long.value.shape[:2] == (2, 2 * kept)
             assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)
 
@@ -135,7 +135,7 @@ def test_aost_identities_scale_keys_and_shift_values():
     tested.id_key_value.weight.zero_()
     tested.id_key_value.bias.copy_(torch.cat([torch.tensor([0.5, -0.5]).atanh(), torch.full((DIM,), 3.0)]))
     x = torch.ones(1, 1, DIM)
-    (key, value), _ = tested.memorize(AOSTState(2 * x, x), x)
+    key, value = tested.memorize(AOSTState(2 * x, x), x).long
     half = DIM // 2
     torch.testing.assert_close(key, torch.tensor([[[3.0] * half + [1.0] * half]]))
     torch.testing.assert_close(value, 4 * x)

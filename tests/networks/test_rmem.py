@@ -64,7 +64,7 @@ def test_no_foreground_has_zero_relevance():
 def test_identities_are_added_to_both_values():
     block, state = RecurrentLSTTBlock(DIM, RMemAOTStage(heads=2)), RecurrentState(*draw_normal(3, 1, TOKENS, DIM))
     identities = draw_normal(1, TOKENS, DIM, seed=1)
-    long, short = block.memorize(state, identities)
+    long, short, _ = block.memorize(state, identities)
     assert torch.equal(long.value, block.value(state.tokens + identities))
     assert torch.equal(short.value, block.short_value(state.short_output + identities))
 
@@ -85,7 +85,7 @@ def test_temporal_embedding_changes_attention(method):
         identities = model.assign_identities(masks)
         reference = model.encode(image[:1])
         (memory,) = model.memorize(model.propagate(reference, id_embeddings=identities), identities)
-        twice = [[BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short in memory]]
+        twice = [[BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short) for long, short, _ in memory]]
         features = model.encode(image[1:])
         outputs = []
         for change in (None, "query", "memory"):

@@ -75,20 +75,18 @@ def test_output_of_the_page_is_written(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "areas.csv").read_text().split() == ["00000,3,object,256", "00001,3,object,256"]
 
 
-def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, monkeypatch):
+def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, offer):
     def read(path, video):
         return video.no_such_name
 
     (tmp_path / "first.box").write_text("anything")
-    monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
-    monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: read)
+    offer(plugins.MASK_READER_PLUGINS, box=read)
     with pytest.raises(AttributeError, match="no_such_name"):
         read_annotations(tmp_path / "first.box", VideoInfo("clip", (32, 32)))
 
 
-def test_tracked_masks_need_no_reader(tmp_path, monkeypatch):
-    monkeypatch.setattr("aotlab.media.annotations.list_plugins", lambda group: {"box": None})
-    monkeypatch.setattr("aotlab.media.annotations.load_plugin", lambda point: pytest.fail("asked"))
+def test_tracked_masks_need_no_reader(tmp_path, offer):
+    offer(plugins.MASK_READER_PLUGINS, box=lambda path, video: pytest.fail("asked"))
     write_results(tmp_path, labels=np.full((32, 32), 5, np.uint8))
     assert read_annotations(tmp_path, VideoInfo("clip", (32, 32), 1)).objects() == [5]
 

@@ -60,6 +60,7 @@ plugin_files = option(
     help="Python file with your methods, memory policies, encoders, ...; it is run; repeatable",
 )
 """Option of commands that load a model or settings; the names in its files exist before other options are read."""
+strict = flag("--strict", "refuse a checkpoint if the code of its plug-ins has changed since it was trained")
 mask_start_number = option(
     START_NUMBER_OPTION,
     type=int,
@@ -221,7 +222,9 @@ def config_option(
 
 def tracker_options(*, multiple: str | None = None) -> Decorator:
     """Return the options of a tracker; ``multiple``: as in `checkpoint_option`."""
-    return option_group("model", tracker_option(multiple=multiple), config_option(), plugin_files, device, print_config)
+    return option_group(
+        "model", tracker_option(multiple=multiple), config_option(), plugin_files, strict, device, print_config
+    )
 
 
 def print_settings(*settings: Config) -> int:

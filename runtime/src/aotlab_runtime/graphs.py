@@ -9,7 +9,8 @@ long-term memory. N = 0, 1, …: the blocks. Graphs exchange arrays by name, flo
     labels           H×W int32, object ids
     ids              M int32, the object id of each identity from 1 on, -1 without an object
     id_embeddings    id_embeddings_0: E, 1×L×C
-    memory           memory_N_long_key, _value: 1×(T·L)×C; memory_N_short_key, _value: 1×L×C
+    memory           memory_N_long_key, _value: 1×(T·L)×C; memory_N_short_key, _value: 1×L×C; memory_ages: T int32,
+                     frames since each frame in long-term memory, only read by models that learn it
     propagated       embeddings: the frame's map and the outputs of all blocks, 1×(1+blocks)C×h×w; and states
     states           states_N_key, states_N_tokens: 1×L×C, from which `memorize` computes memory
 

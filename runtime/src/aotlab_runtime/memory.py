@@ -31,6 +31,7 @@ class StoredFrame:
     """A frame in long-term memory."""
 
     memory: Tensors  # keys and values of all blocks, 1×L×C each
+    index: int = 0  # number of the bank's frames before it
     is_reference: bool = False  # it has a mask
     relevance: float | None = None  # running mean; None before the first update
     updates: int = 0  # number of scorings, counting its own storing if that was scored
@@ -60,6 +61,7 @@ class MemoryBank:
     frames_since_decision: int = 0  # number of tracked frames since the policy last decided about one
     long: Sequence[StoredFrame] = ()  # long-term memory, oldest first
     short: Sequence[Tensors] = ()  # the last ``short_term_lag`` frames, oldest first; the oldest is read
+    num_frames: int = 0  # number of frames that were added, stored or not
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "MemoryBank":
@@ -94,22 +96,27 @@ class MemoryBank:
         return [position for position, frame in enumerate(self.long) if not frame.is_reference]
 
     def read(self) -> Tensors:
-        """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C, short-term 1×L×C."""
+        """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C and the ages of its frames, short-term 1×L×C.
+
+        Ages are counted in frames, for models that learn them.
+        """
         names = self.long[0].memory
         long = {name: np.concatenate([frame.memory[name] for frame in self.long], axis=1) for name in names}
-        return long | self.short[0]
+        ages = np.array([self.num_frames - frame.index for frame in self.long], np.int32)
+        return long | self.short[0] | {"memory_ages": ages}
 
     def add_reference(self, long: Tensors, short: Tensors) -> None:
         """Store a reference frame, and make it the only frame in short-term memory."""
         if self.is_full:  # evict the oldest tracked frame; without one, the second reference frame
             self._evict(self.evictable[0] if self.evictable else 1)
-        self.long = [*self.long, StoredFrame(long, is_reference=True)]
-        self.short = [short]
+        self.long = [*self.long, StoredFrame(long, self.num_frames, is_reference=True)]
+        self.short, self.num_frames = [short], self.num_frames + 1
         self.frames_since_decision = 0
 
     def add(self, long: Tensors, short: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: of the T frames in long-term memory to it, if `needs_relevance`."""
-        self.short = [*self.short, short][-self.settings["short_term_lag"] :]
+        self.short, index = [*self.short, short][-self.settings["short_term_lag"] :], self.num_frames
+        self.num_frames += 1
         if not self.is_due:
             self.frames_since_decision += 1
             return
@@ -123,7 +130,7 @@ class MemoryBank:
                 return
             scores = score_frames(self.long) if has_objects else np.zeros(len(self.long))
             self._evict(min(self.evictable, key=scores.__getitem__))  # of equal scores the oldest
-        self.long = [*self.long, StoredFrame(long, updates=int(relevance is not None))]
+        self.long = [*self.long, StoredFrame(long, index, updates=int(relevance is not None))]
 
     def _evict(self, position: int) -> None:
         """Remove a frame from long-term memory."""

@@ -234,11 +234,11 @@ def test_loader_can_start_at_a_later_step(root):
     batches = list(build_clip_loader(clips, 0))
     assert len(batches) == 4
     assert batches[0].frames.shape == (3, 2, CROP, CROP, 3)
-    assert batches[0].labels.shape == (3, 2, CROP, CROP)
-    assert batches[0].labels.dtype == torch.int64
+    assert batches[0].target_indices.shape == (3, 2, CROP, CROP)
+    assert batches[0].target_indices.dtype == torch.int64
     for batch, later in zip(batches[2:], build_clip_loader(clips, 2), strict=True):
         assert batch.frames.equal(later.frames)
-        assert batch.labels.equal(later.labels)
+        assert batch.target_indices.equal(later.target_indices)
         assert (batch.num_objects, batch.names) == (later.num_objects, later.names)
 
 
@@ -258,7 +258,7 @@ def test_ranks_and_parts_share_a_batch(root, ranks, parts):
     for step, batch in enumerate(whole):
         in_order = [pieces[rank][step * parts + part] for part in range(parts) for rank in range(ranks)]
         assert torch.cat([piece.frames for piece in in_order], dim=1).equal(batch.frames)
-        assert torch.cat([piece.labels for piece in in_order], dim=1).equal(batch.labels)
+        assert torch.cat([piece.target_indices for piece in in_order], dim=1).equal(batch.target_indices)
         assert [name for piece in in_order for name in piece.names] == batch.names
 
 

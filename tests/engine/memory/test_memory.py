@@ -38,6 +38,7 @@ def test_policy_decides_which_frames_are_kept(policy, frames, training):
     assert len(bank) == len(frames)
     assert list_long_frames(bank) == frames
     assert list_long_frames(bank, block=1) == frames
+    assert bank.read()[0][1].ages.tolist() == [12 - frame for frame in frames]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -18,6 +18,7 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.configs.settings import changed
 from aotlab.configs.training import PhaseConfig, TrainConfig
+from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.engine.training import logs
 from aotlab.engine.training import printer as printer_module
 from aotlab.engine.training.clip import ClipBatch
@@ -49,6 +50,7 @@ class Phase:
         self.phase, self.step, self.output, self.resumed_from = PHASES[self.index], step, output, None
         train = TrainConfig(phases=PHASES, **{"log_every": 2, "image_every": 0, **settings})
         self.config = changed(load_config("aott"), train=train)
+        self.mixture = Mixture((), (), self.phase, self.config.data, 0, 1)
 
     is_due, total_step = TrainState.is_due, TrainState.total_step
 
@@ -59,7 +61,7 @@ def run_steps(listener, state, last, *, skipped=(), **values):
     for step in range(state.step + 1, last + 1):
         state.step = step
         metrics = {name: float(step + i) for i, name in enumerate(MEASURES)} | values
-        result = StepResult(metrics, clip(), list(clip().labels), [])
+        result = StepResult(metrics, clip(), list(clip().target_indices), [])
         is_skipped = step in skipped
         listener.stepped(state, replace(result, metrics={}, skipped="nan") if is_skipped else result)
 
@@ -284,7 +286,7 @@ def test_iou_is_the_mean_of_steps_with_objects():
 
 def test_image_shows_labels_above_predictions(monkeypatch):
     batch, step = clip(), 65 + 6
-    predictions = [torch.zeros_like(labels) for labels in batch.labels]
+    predictions = [torch.zeros_like(labels) for labels in batch.target_indices]
     image = draw_clips(batch, predictions).movedim(0, -1)
     assert image.shape == (4 * step + 6, 3 * step + 6, 3)
     gray, middle = [128] * 3, 6 + 30  # the object's middle

@@ -12,7 +12,7 @@ from tests.engine.small_model import build_case, clip_batch, draw_stripes, draw_
 def test_all_parameters_have_gradients_that_lower_the_loss(name):
     model, config = build_case(name)
     batch = clip_batch(draw_texture(4), [draw_stripes([1, 2])] * 4, 2)
-    plan = ClipOptions(torch.arange(11)[None], batch.labels[0].numel(), use_predictions=False)
+    plan = ClipOptions(torch.arange(11)[None], batch.target_indices[0].numel(), use_predictions=False)
 
     def loss():
         bank = build_bank(config.memory, training=True)

@@ -1,8 +1,10 @@
 """Losses of plug-ins, and listeners of a run."""
 
+import csv
 import json
 import signal
 from itertools import count
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.training.clip import ClipModule, ClipOptions, mean_iou
 from aotlab.engine.training.dry_run import dry_run
 from aotlab.engine.training.listener import TrainingListener
+from aotlab.engine.training.losses import find_loss, frame_loss
 from aotlab.engine.training.optimization import list_trained
 from aotlab.engine.training.trainer import train
 from aotlab.utils.errors import InputError, RunStopped
@@ -24,9 +27,10 @@ PACKAGE = """
 import torch
 from torch.nn import functional as F
 
-def squared_error(logits, labels, hardest_count):
-    truth = F.one_hot(labels.clamp(max=len(logits) - 1), len(logits)).movedim(-1, 0)
-    return (logits.softmax(0) - truth).square().mean()
+def squared_error(outputs, target_indices):
+    (logits,) = outputs.logits
+    truth = F.one_hot(target_indices.clamp(max=len(logits) - 1), len(logits)).movedim(-1, 0)
+    return {"error": (logits.softmax(0) - truth).square().mean()}
 """
 ENTRY_POINTS = """
 [aotlab.losses]
@@ -54,22 +58,24 @@ def package(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (lambda logits, *_: (logits.softmax(0) ** 2).mean((1, 2)), r"tensor of shape \(\d,\); expected a scalar$"),
-        (lambda logits, *_: logits.mean().item(), "float; expected a scalar$"),
-        (lambda logits, *_: logits.mean().detach(), "tensor without gradient; compute it from the logits$"),
+        (lambda logits: {"x": logits.mean((1, 2))}, r"a tensor of shape \(\d,\) as x; expected a dict of scalars"),
+        (lambda logits: {"x": logits.mean().item()}, "a float as x; expected a dict of scalars by name, such as"),
+        (lambda logits: logits.mean(), r"a tensor of shape \(\); expected a dict of scalars"),
+        (lambda logits: {}, "an empty dict; expected a dict of scalars"),
+        (lambda logits: {"x": logits.mean().detach()}, "terms without gradient; compute them from the outputs$"),
     ],
-    ids=["vector", "float", "detached"],
+    ids=["vector", "float", "scalar", "nothing", "detached"],
 )
 @pytest.mark.parametrize("run", [run_recipe, lambda config: dry_run(config, ALONE)], ids=["train", "dry run"])
 def test_loss_that_cannot_be_minimized_is_one_sentence(loss, message, run, offer, recipe):
-    offer(LOSS_PLUGINS, mine=lambda logits, labels, hardest_count: loss(logits, labels))
-    with raises_one_sentence(rf"test_parts\.py: \S*<lambda>: returned a {message}"):
+    offer(LOSS_PLUGINS, mine=lambda outputs, target_indices: loss(outputs.logits[-1]))
+    with raises_one_sentence(rf"test_parts\.py: \S*<lambda>: returned {message}"):
         run(recipe("run", phase(), overrides=["train.loss=mine"]))
 
 
 def test_constant_loss_of_frames_without_objects_trains(offer, recipe):
-    def loss(logits, labels, hardest_count):
-        return logits.square().mean() if next(frames) % 2 else torch.zeros(())
+    def loss(outputs, target_indices):
+        return {"square": outputs.logits[-1].square().mean() if next(frames) % 2 else torch.zeros(())}
 
     frames = count()
     offer(LOSS_PLUGINS, mine=loss)
@@ -81,6 +87,67 @@ def test_loss_of_a_plugin_trains(package, recipe):
     run_recipe(config)
     first, _ = log_lines(config)
     assert 0 < first["tracked_loss"] < 1  # cross-entropy of random weights is above 1
+
+
+def test_terms_of_a_loss_are_logged_and_add_up(offer, recipe):
+    def loss(outputs, target_indices):
+        key = outputs.memory[0][0].long.key
+        assert key.shape[0] % outputs.embeddings[0].numel() == 0
+        return {"logits": outputs.logits[-1].square().mean(), "features": 3 * outputs.embeddings.var() + key.var()}
+
+    offer(LOSS_PLUGINS, mine=loss)
+    config = recipe("run", phase(), overrides=["train.loss=mine"])
+    train(config, ALONE, logs=["csv"])
+    for line in log_lines(config):
+        assert line["loss_features"] > 0
+        assert line["loss_logits"] + line["loss_features"] == pytest.approx(line["loss"], rel=1e-6)
+    assert ",loss_logits,loss_features,iou," in Path(config.train.output, "train.csv").read_text()
+
+
+def test_loss_with_features_trains_the_blocks(offer):
+    offer(
+        LOSS_PLUGINS, mine=lambda outputs, target_indices: {"memory": outputs.memory[0][0].long.value.square().mean()}
+    )
+    model, config = build("aott", "model.stages.0.drop_path=0")
+    clip = clip_batch(draw_texture(3), [draw_stripes([1, 2])] * 3, 2)
+    options = ClipOptions(torch.arange(11)[None], 1, use_predictions=False, loss=find_loss("mine"))
+    loss, _ = ClipModule(model.train(), config.memory)(clip, options)
+    loss.backward()
+    assert model.blocks[0].value.weight.grad.abs().sum() > 0
+    assert model.decoder.conv_out.weight.grad is None
+
+
+def test_scalable_model_gives_logits_of_each_depth(offer):
+    depths = []
+    offer(LOSS_PLUGINS, mine=lambda outputs, _: depths.append(len(outputs.logits)) or frame_loss(outputs, _))
+    model, config = build("aost")
+    clip = clip_batch(draw_texture(2), [draw_stripes([1, 2])] * 2, 2)
+    options = ClipOptions(torch.arange(11)[None], 1, use_predictions=False, loss=find_loss("mine"))
+    ClipModule(model, config.memory)(clip, options)
+    assert depths == [model.config.depths[0]] * 2
+
+
+def test_other_terms_on_a_later_frame_rejected(offer, recipe):
+    def loss(outputs, target_indices):
+        return {f"term{next(frames) // 3}": outputs.logits[-1].square().mean()}
+
+    frames = count()
+    offer(LOSS_PLUGINS, mine=loss)
+    with pytest.raises(RunStopped, match=r"returned term1, but term0 for an earlier frame; return the same terms"):
+        run_recipe(recipe("run", phase(), overrides=["train.loss=mine"]))
+
+
+def test_new_terms_get_columns_in_a_resumed_csv(offer, recipe):
+    train(recipe("run", phase(steps=1)), ALONE, logs=["csv"])
+    offer(LOSS_PLUGINS, mine=lambda outputs, target_indices: {"square": outputs.logits[-1].square().mean()})
+    config = recipe("run", phase(steps=2), overrides=["train.loss=mine"])
+    train(config, ALONE, logs=["csv"])
+    with Path(config.train.output, "train.csv").open() as file:
+        first, second = csv.DictReader(file)
+    assert float(first["loss_jaccard"]) > 0
+    assert not first["loss_square"]
+    assert not second["loss_jaccard"]
+    assert float(second["loss_square"]) == pytest.approx(float(second["loss"]))
 
 
 def test_unknown_loss_is_an_error_with_valid_names(recipe):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import aotlab
 from aotlab.engine.training import validation
-from aotlab.engine.training.clip import frame_loss
+from aotlab.engine.training.losses import frame_loss
 from aotlab.engine.training.model_card import describe_card, load_card
 from aotlab.engine.training.saved_states import STATES, list_saved_states
 from aotlab.utils import plugins
@@ -210,6 +210,18 @@ def test_changed_code_of_a_resumed_run_is_recorded(recipe, caplog, unload):
         plugins._loaded_files[Path("aotlab.losses.py")] = file
         run_recipe(recipe("run", phase(steps=steps), overrides=["train.loss=mine"]))
     assert "resumed at step 1 of video with other code of train.loss: b (was a)" in caplog.text
+
+
+def test_state_without_code_of_plugins_resumes_with_a_line(recipe, caplog, offer):
+    offer(LOSS_PLUGINS, mine=frame_loss)
+    run_recipe(recipe("run", phase(steps=1), overrides=["train.loss=mine"]))
+    (path,) = list_states(recipe("run", phase()))
+    content = torch.load(path, weights_only=True)
+    del content["code"]
+    torch.save(content, path)
+    run_recipe(recipe("run", phase(steps=2), overrides=["train.loss=mine"]))
+    assert caplog.text.count("with other code of train.loss: ") == 1
+    assert "(was unknown)" in caplog.text
 
 
 def test_changed_settings_of_a_resumed_run_are_recorded(recipe, caplog, monkeypatch):

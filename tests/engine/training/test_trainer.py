@@ -15,7 +15,8 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model, resolve_training
-from aotlab.engine.training.clip import ClipBatch, draw_masks, freeze_identities, weight_by_depth
+from aotlab.engine.training.clip import ClipBatch, draw_masks, freeze_identities
+from aotlab.engine.training.losses import weight_by_depth
 from aotlab.engine.training.trainer import begin_step, mean_over_ranks, select_clip_options
 from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
