@@ -143,7 +143,7 @@ def test_export_canceled_while_it_waits_for_an_edit(page, session, monkeypatch):
         on_frame(1, 12)
         exported.append(1)
 
-    monkeypatch.setattr("aotlab_studio.session.session.export_masks", export)
+    monkeypatch.setattr("aotlab_studio.session.actions.export_masks", export)
     with session.document.lock:
         page.key("n", "Shift+E")
         page.tab.click("#export-start")
