@@ -106,6 +106,7 @@ class MemoryBank:
         self._last_decision = 0  # index of the last frame that was considered for long-term memory
         self._training = training
         self._long: list[list[FrameList | FrameBuffer]] = []  # by stage and block
+        self._indices = torch.empty(0, dtype=torch.long)  # `frames` on the device, so that reading copies nothing to it
         # by frame, stage and block
         self._short: deque[list[list[KeyValue]]] = deque(maxlen=short_term_lag + short_term_frames - 1)
 
@@ -125,8 +126,7 @@ class MemoryBank:
         # skip the newest short_term_lag − 1 frames
         recent = list(self._short)[: max(1, len(self._short) - self._lag + 1)]
         memory: list[list[BlockMemory]] = []
-        age_list = [self.last_index + 1 - frame for frame in self.frames]
-        ages = torch.tensor(age_list, device=recent[0][0][0].key.device)
+        ages = self.last_index + 1 - self._indices
         for stage, blocks in enumerate(self._long):
             memory.append([])
             for block, long in enumerate(blocks):
@@ -192,6 +192,7 @@ class MemoryBank:
             for block in blocks:
                 block.evict(position)
         del self.frames[position]
+        self._indices = torch.cat([self._indices[:position], self._indices[position + 1 :]])
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state, in containers, numbers and tensors."""
@@ -214,6 +215,7 @@ class MemoryBank:
         self.last_index, self._last_decision = state["last_index"], state["last_decision"]
         self.policy.load_state_dict(state["policy"])
         self._long = [[self._load_frames(block, device) for block in blocks] for blocks in state["long"]]
+        self._indices = torch.tensor(self.frames, device=device)
         for frame in state["short"]:
             self._short.append(
                 [[KeyValue(*(x.to(device, copy=True) for x in block)) for block in blocks] for blocks in frame]
@@ -242,12 +244,16 @@ class MemoryBank:
 
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""
+        key = memory[0][0].long.key
         if not self._long:
+            self._indices = torch.empty(0, dtype=torch.long, device=key.device)
             self._long = [
                 [FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in blocks]
                 for blocks in memory
             ]
         self.frames.append(self.last_index)
+        newest = torch.full((1,), self.last_index, device=key.device)
+        self._indices = torch.cat([self._indices, newest])
         for stage_storage, blocks in zip(self._long, memory, strict=True):
             for storage, block in zip(stage_storage, blocks, strict=True):
                 storage.append(block.long)
