@@ -220,12 +220,15 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @settings
 @tracker_options()
 def main(
-    video: str, *, checkpoint: str, config: str | None, overrides: tuple[str, ...], device: str, print_config: bool
-) -> int:
+    video: str, *, checkpoint: str, config: str | None, overrides: tuple[str, ...], strict: bool, device: str,
+    print_config: bool,
+) -> int:  # fmt: skip
     """Measure the latency of the studio."""
     options = TrackerOptions(checkpoint, config, overrides, device)
     if print_config:
         return print_settings(options.read_settings())
+    if strict:
+        options.require_trained_code()
     session = open_session(video, TrackerLoader(options), Prompter({"bundled": load_segmenter()}))
     token = secrets.token_urlsafe(24)
     measure(session, Server(build_app(lambda _: session), bind_socket("127.0.0.1", 0), token=token), token)

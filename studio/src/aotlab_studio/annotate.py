@@ -155,6 +155,7 @@ def main(
     classes: Path | None,
     segmenter: tuple[str | tuple[Path, Path], ...],
     config: str | None,
+    strict: bool,
     device: str,
     print_config: bool,
 ) -> int:
@@ -163,6 +164,8 @@ def main(
     options = TrackerOptions((checkpoint or (TrackerOptions.checkpoint,))[0], config, overrides, device)
     if print_config:
         return internal.print_settings(options.read_settings())
+    if strict:
+        options.require_trained_code()
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.document.schema import read_schema
