@@ -57,12 +57,6 @@ def _check_transform(name: str | None) -> str | None:
     return name
 
 
-def _check_matrix(name: str | None) -> str | None:
-    if name is not None:
-        require_choice(name, MATRICES, "matrix")
-    return name
-
-
 def _parse_answer(value: Any) -> Any:
     """Return True for yes and False for no; other values unchanged."""
     if isinstance(value, str):
@@ -97,7 +91,7 @@ class SourceOptions(Settings):
     layer: str | None = None
     """EXR images: layer, such as ViewLayer.Combined (default: the one without a name, or else the only one with
     colors)."""
-    matrix: Annotated[str | None, AfterValidator(_check_matrix)] = None
+    matrix: Literal["bt601", "bt709", "bt2020"] | None = None
     """Video files that state no color matrix: bt601, bt709 or bt2020 (default: bt709 above standard definition, else
     bt601)."""
     interlaced: Annotated[bool, BeforeValidator(_parse_answer)] = False

@@ -81,7 +81,7 @@ from .utils.plugins import list_mask_formats as list_mask_formats
 from .engine.training.logs import ScalarLog as ScalarLog
 from .engine.training.losses import FrameOutputs as FrameOutputs
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener
-from .runs.inputs import FrameSelection as FrameSelection, read_annotations as read_annotations
+from .runs.inputs import read_annotations as read_annotations
 from .runs.output import Output as Output, OutputContext as OutputContext
 from .runs.output_options import OutputOption as OutputOption
 from .runs.outputs import make_output as make_output

@@ -119,7 +119,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks,source\na.tif,a.png,levels=wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
     ("a.jsonl", '{"video": "a.tif", "masks": "a.png", "source": {"levels": [2, 1]}}',
      "line 1: levels .2, 1.: expected auto, or LOW,HIGH"),
-    ("a.jsonl", '{"video": "a.tif", "source": {"matrix": [1]}}', "line 1: source: matrix must be text"),
+    ("a.jsonl", '{"video": "a.tif", "source": {"matrix": [1]}}', "line 1: source: matrix .1.: not one of"),
     ("a.jsonl", '{"video": "a.tif", "source": "input_transform=4"}', "source: input_transform 4: not one of linear"),
     ("a.jsonl", '{"video": "a.tif", "removals": 5}', "line 1: remove 5: expected FRAME:ID"),
     ("a.jsonl", '{"video": "a.tif", "removals": [5]}', "line 1: remove 5: expected FRAME:ID"),
