@@ -173,9 +173,11 @@ raise SystemExit(main())
 @pytest.mark.parametrize(("number", "status"), [*slow((signal.SIGTERM, 143)), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("serving", [True, *slow(False)])
 def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status, serving):
-    Image.new("RGB", (32, 24)).save(tmp_path / "00000.png")
+    frames = tmp_path / "clip"  # the project lies beside it, so that it is not that of another case
+    frames.mkdir()
+    Image.new("RGB", (32, 24)).save(frames / "00000.png")
     env = {"SIGNAL": "" if serving else str(int(number))}
-    page = start_python("-c", INTERRUPTED_PROGRAM, "annotate", tmp_path, "--no-browser", env=env)
+    page = start_python("-c", INTERRUPTED_PROGRAM, "annotate", frames, "--no-browser", env=env)
     assert "loading\n" in iter(partial(read_line, page), "")
     if serving:
         page.send_signal(number)
