@@ -46,6 +46,8 @@ class Settings(BaseModel):
             except ValidationError as errors:
                 first = min(errors.errors(), key=lambda error: ORDER.get(error["type"], 2))
                 raise _describe(first, type(self), values) from None
+            except UnicodeEncodeError as error:  # pydantic cannot carry a message with a lone surrogate
+                raise InputError(error.object) from None
 
         __init__.__pydantic_base_init__ = True  # pydantic builds nested settings without it, so that paths are whole
 
