@@ -69,7 +69,7 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
             subject="frame",
             remedy="call reset() for a new video",
         )
-    return array
+    return np.ascontiguousarray(array)  # PyTorch refuses negative strides, as of ``bgr[..., ::-1]``
 
 
 def convert_mask(

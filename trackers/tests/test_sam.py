@@ -1,5 +1,7 @@
 """SAM's models against sessions of transformers driven by hand, which drop nothing; their segmenter; loading."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -109,6 +111,17 @@ def test_scribbles_become_points_and_masks_boxes():
     trackers = [SamTracker(*build_sam("sam2"), device="cpu") for _ in range(2)]
     found = [tracker.step(frame, prompts=prompts) for tracker, prompts in zip(trackers, (given, plain), strict=True)]
     assert torch.equal(found[0].logits, found[1].logits)
+
+
+def test_excluded_pixels_are_never_part_of_the_object(built):
+    excluded = np.zeros((HEIGHT, WIDTH), bool)
+    excluded[:, : WIDTH // 2] = True
+    tracker, frame = SamTracker(*built, device="cpu"), draw_frames(1)[0]
+    whole = Prompt(box=(0, 0, WIDTH, HEIGHT))
+    plain = tracker.fresh().step(frame, prompts={4: whole}).labels
+    assert (plain[excluded] == 4).any()
+    found = tracker.step(frame, prompts={4: replace(whole, exclude=excluded[:, ::-1][:, ::-1])}).labels
+    np.testing.assert_array_equal(found, np.where(excluded, 0, plain))
 
 
 @pytest.mark.parametrize("family", BUILDERS)

@@ -56,6 +56,14 @@ def test_tracked_frames_have_probabilities_of_all_objects(tracker):
     assert not np.array_equal(first.labels, second.labels)
 
 
+def test_reversed_channels_equal_a_copy_of_them(tracker):
+    frames = [frame[..., ::-1] for frame in draw_frames(2)]
+    expected = run(tracker.fresh(), [frame.copy() for frame in frames], {0: FIRST})
+    found = run(tracker, frames, {0: FIRST[:, ::-1][:, ::-1]})
+    for left, right in zip(found, expected, strict=True):
+        assert torch.equal(left.logits, right.logits)
+
+
 def test_later_mask_adds_an_object_and_keeps_the_others(tracker):
     late = draw_mask(o7=(0, 10, 50, 64))
     predictions = run(tracker, draw_frames(4), {0: FIRST, 2: late})

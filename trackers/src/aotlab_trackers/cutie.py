@@ -98,7 +98,7 @@ class CutieTracker(ModelTracker):
 
     def track(self, frame: np.ndarray, masks: Mapping[int, np.ndarray], prompts: Mapping[int, Prompt]) -> Tensor | None:
         """Track to the next frame, as `ModelTracker.track`."""
-        image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1).float() / 255
+        image = torch.from_numpy(frame).to(self.device).permute(2, 0, 1).float() / 255
         if not masks:
             return self._to_logits(self.core.step(image)) if self.ids else None
         labels = np.zeros(frame.shape[:2], np.int64)

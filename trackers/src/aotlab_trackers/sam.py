@@ -107,6 +107,9 @@ class SamTracker(ModelTracker):
         output = self.model(session, frame=pixels, frame_idx=self._index)
         self._drop_unread()
         logits = F.interpolate(output.pred_masks.float(), size, mode="bilinear", align_corners=False)[:, 0]
+        for object_id, prompt in prompts.items():
+            if prompt.exclude is not None:
+                logits[self.ids.index(object_id)] -= torch.tensor(1e10 * prompt.exclude).to(logits)
         return torch.cat([torch.zeros_like(logits[:1]), logits])
 
     def _drop_unread(self) -> None:
