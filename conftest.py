@@ -146,10 +146,11 @@ class FileHandler(SimpleHTTPRequestHandler):
     def do_GET(self):
         self.server.requests += 1
         start = int(self.headers.get("Range", "bytes=0-")[len("bytes=") : -1])
-        if not start:
+        path = Path(self.translate_path(self.path))
+        if not start or self.headers["If-Range"] != self.date_time_string(path.stat().st_mtime):
             super().do_GET()
             return
-        content = Path(self.translate_path(self.path)).read_bytes()[start:]
+        content = path.read_bytes()[start:]
         self.send_response(206 if content else 416)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

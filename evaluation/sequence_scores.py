@@ -64,7 +64,7 @@ class ScoringPlan:
     first counted frame on which the annotation or the prediction shows it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SequenceScores:
     """J, F and further values of every object in every scored frame, from 0 to 1."""
 

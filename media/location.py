@@ -6,8 +6,9 @@ import stat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from aotlab.utils.errors import require
 from aotlab.utils.files import base_name
-from aotlab.utils.text import strip_credentials
+from aotlab.utils.text import shorten, strip_credentials
 
 URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE)
 """Protocol and rest of a URL; the protocol has two letters or more, as C://clip.mp4 is a path."""
@@ -33,7 +34,12 @@ class VideoLocation(NamedTuple):
 
 
 def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
-    """Parse a video location; paths are relative to ``folder``, and ``file://`` URLs are paths."""
+    """Parse a video location; paths are relative to ``folder``, and ``file://`` URLs are paths.
+
+    Raises `InputError` for a value that is not a path, a URL or the number of a camera.
+    """
+    problem = f"expected a path, a URL or the number of a camera, got {shorten(repr(text))}"
+    require(isinstance(text, str | os.PathLike | int), problem, subject="video")
     text = str(text)
     url = URL.fullmatch(text)
     if url and url[1].lower() == "file":

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ from aotlab.media.mask_pages import COLOR_CODES, count_opened_pages, read_page
 from aotlab.media.matching import FORMAT_OPTION
 from aotlab.media.regions import MAX_ID
 from aotlab.media.value_syntax import MaskFormat
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import atomic_path, reading
 
 log = logging.getLogger(__name__)
@@ -66,9 +66,12 @@ def read_mask(
         H×W uint8, or uint16 for a 16-bit file.
 
     Raises:
-        InputError: missing, not an image, lossy (JPEG), not in the format, of another size, or with several pages.
+        InputError: missing, not an image, lossy (JPEG), not in the format, of another size, or with several pages; or
+            an unknown format.
     """
     path = Path(path)
+    if format is not None:
+        require_choice(format, get_args(MaskFormat), "format")
     if format == "soft":
         return np.uint8(read_soft_mask(path, size=size, page=page) > 0.5)
     with open_image(path, MASK_REMEDY) as image:

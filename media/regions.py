@@ -107,7 +107,7 @@ class ParsedFile:
     """Description of what is not read, with counts; empty if everything is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
     """The pixels of one object on one frame; without pixels, the object is known to be absent."""
 
@@ -127,7 +127,7 @@ class Region:
         return int(self.rle[1::2].sum())
 
 
-@dataclass
+@dataclass(eq=False)
 class Annotations(Mapping[int, np.ndarray]):
     """Objects of one video on some of its frames; an overlap belongs to the later region.
 
@@ -155,6 +155,8 @@ class Annotations(Mapping[int, np.ndarray]):
     """Ids of the objects that have none in the file."""
     schema: Any = None
     """Classes that objects may have, as the studio's `Schema`; None if unset."""
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping would compare the masks, which are arrays
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.frames:

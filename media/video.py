@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from functools import cached_property
@@ -22,7 +22,7 @@ from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.images import list_images, require_same_size
 from aotlab.media.location import locate_video
 from aotlab.media.plates import UNKNOWN_TAG, Plate, VideoPlate, lacks_matrix
-from aotlab.media.source_options import IMAGE_OPTIONS, MATRICES, SourceOptions
+from aotlab.media.source_options import IMAGE_OPTIONS, MATRICES, SourceOptions, parse_source_options
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, require
@@ -39,7 +39,7 @@ CACHED_FRAMES_BEFORE_SEEK = 64
 """Number of frames before a requested one that `VideoReader` decodes for its caller's cache."""
 
 
-def open_frames(source: str | Path, options: SourceOptions | None = None) -> FrameSource:
+def open_frames(source: str | Path, options: SourceOptions | Mapping[str, Any] | None = None) -> FrameSource:
     """Open a source of frames and read the first one.
 
     >>> frames = open_frames("video.mp4")
@@ -48,13 +48,13 @@ def open_frames(source: str | Path, options: SourceOptions | None = None) -> Fra
     Args:
         source: a video file, a folder of images, a TIFF stack, a URL (``rtsp://``, ``http://``, ``file://``, ...),
             a camera (``0`` for the first, or ``/dev/video0``), a named pipe, or ``-`` for standard input.
-        options: how its frames are read; None: the defaults.
+        options: how its frames are read, also as a dict such as ``{"fps": 25}``; None: the defaults.
 
     Raises:
         InputError: there is no such source, it is not a video, or its first frame cannot be read; an option is invalid,
             or given for another kind of source; a file is interlaced, or states another matrix.
     """
-    options = options or SourceOptions()
+    options = parse_source_options(options or {})
     # "" would be the working directory
     require(source != "", "empty", subject="source", remedy="give a path, a URL, or a camera")
     location = locate_video(source)

@@ -165,7 +165,7 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
         require_choice(column, COLUMNS, "column")
     values = {column: value for column, value in row.items() if value not in ("", None)}
     require("video" in values, "expected a video")
-    location = locate_video(str(values.pop("video")), folder)
+    location = locate_video(values.pop("video"), folder)
     job = Job(**{"name": location.name, **values}, video=location.text, source_line=source_line)
     for path in (location.text, *(mask.value for mask in job.masks)):
         require(

@@ -29,7 +29,7 @@ Transform = Callable[[np.ndarray, np.ndarray, Generator], tuple[np.ndarray, np.n
 """Function that changes the frames T×H×W×3 uint8 and labels T×H×W uint8 of a clip with a random generator."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """A training clip; the first frame is the reference frame."""
 

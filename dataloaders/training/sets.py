@@ -53,8 +53,12 @@ class LabeledImage:
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored."""
-        image, mask = read_image(self.image), self.read_mask()
-        return require_image_size(image, mask.shape, self.image, f"its mask {self.mask_path}"), mask
+        mask = self.read_mask()
+        return self.read_image(mask), mask
+
+    def read_image(self, mask: np.ndarray) -> np.ndarray:
+        """Return only the image; raise `InputError` unless it has the size of the mask, H×W."""
+        return require_image_size(read_image(self.image), mask.shape, self.image, f"its mask {self.mask_path}")
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""
@@ -260,23 +264,24 @@ def sample_clip(
     frames: Sequence[LabeledImage], phase: PhaseConfig, max_gap: int, rng: Generator, *, max_objects: int
 ) -> Clip:
     """Make a clip of some of the frames of a video, in one random crop."""
-    indices = choose_frames(frames, phase.clip_length, max_gap, rng)
-    pixels = {index: frames[index].read() for index in sorted(set(indices))}
-    for index, (_, mask) in pixels.items():
-        height, width = pixels[indices[0]][1].shape
+    indices, masks = choose_frames(frames, phase.clip_length, max_gap, rng)
+    images, (height, width) = dict[int, np.ndarray](), masks[0].shape
+    for index, mask in dict(zip(indices, masks, strict=True)).items():
         require(
             mask.shape == (height, width),
             f"{mask.shape[1]}×{mask.shape[0]}, but another frame of its video is {width}×{height}",
             subject=frames[index].image,
             remedy="give frames of one size, or use kind static for single images",
         )
-    images, masks = zip(*(pixels[index] for index in indices), strict=True)
-    clip_frames, labels = make_video_clip(images, masks, phase, rng)
+        images[index] = frames[index].read_image(mask)
+    clip_frames, labels = make_video_clip([images[index] for index in indices], masks, phase, rng)
     return relabel(clip_frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)
 
 
-def choose_frames(frames: Sequence[LabeledImage], length: int, max_gap: int, rng: Generator) -> list[int]:
-    """Draw frame indices with random gaps, forwards or backwards, the reference frame first.
+def choose_frames(
+    frames: Sequence[LabeledImage], length: int, max_gap: int, rng: Generator
+) -> tuple[list[int], list[np.ndarray]]:
+    """Draw frame indices with random gaps, forwards or backwards, the reference frame first; also return their masks.
 
     After a few attempts at most, the reference frame shows enough and later frames bring no new objects, if possible.
     """
@@ -284,21 +289,23 @@ def choose_frames(frames: Sequence[LabeledImage], length: int, max_gap: int, rng
     order = range(len(frames)) if rng.random() < 0.5 else range(len(frames))[::-1]
 
     @cache
-    def count_pixels(index: int) -> np.ndarray:
-        return count_ids(frames[index].read_mask())
+    def read_mask(index: int) -> tuple[np.ndarray, np.ndarray]:
+        mask = frames[index].read_mask()
+        return mask, count_ids(mask)
 
     for _ in range(WINDOW_TRIES):
         steps = rng.integers(1, max_gap + 1, length - 1)
         for _ in range(REFERENCE_TRIES):
             start = int(rng.integers(len(order)))
-            if is_reference_frame(count_pixels(order[start])):
+            if is_reference_frame(read_mask(order[start])[1]):
                 break
         positions = [start, *(start + np.cumsum(steps))]
         indices = [order[reflect_index(int(position), len(order))] for position in positions]
-        visible = [count_pixels(index)[1:VOID] > 0 for index in indices]
+        masks, counts = zip(*map(read_mask, indices), strict=True)
+        visible = np.array(counts)[:, 1:VOID] > 0
         if not (np.any(visible, axis=0) & ~visible[0]).any():
             break
-    return indices
+    return indices, [*masks]
 
 
 def is_reference_frame(counts: np.ndarray) -> bool:

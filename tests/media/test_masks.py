@@ -258,6 +258,12 @@ def test_values_beyond_white_rejected(tmp_path):
         read_mask(tmp_path / "0.tif", format="soft")
 
 
+def test_unknown_format_rejected(tmp_path):
+    write_mask(tmp_path / "0.png", np.ones((2, 2), np.uint8))
+    with pytest.raises(InputError, match=r"^format bogus: not one of ids, binary, soft, mots, palette"):
+        read_mask(tmp_path / "0.png", format="bogus")
+
+
 def test_soft_masks_of_objects_share_pixels():
     planes = np.array([[[0.75, 0.4, 0.2]], [[0.5, 0.5, 0.2]]], np.float32)
     labels, given = split_soft_mask(planes)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from aotlab.dataloaders.training.clips import Clip
+from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.masks import list_ids, read_mask, write_mask
 from aotlab.media.regions import Annotations, Region, add_class_ids
 from aotlab.media.rle import encode_rle
@@ -46,6 +48,20 @@ def test_constant_attributes_apply_from_frame_0():
 
 def test_class_with_the_id_of_another_gets_a_free_one():
     assert add_class_ids({"x": 3}, {"a": 1, "b": 1, "c": None}) == {"x": 3, "a": 1, "b": 2, "c": 4}
+
+
+def test_values_with_arrays_are_compared_by_identity():
+    mask = np.ones((2, 2), np.uint8)
+    makers = (
+        lambda: Region(1, encode_rle(mask > 0)),
+        lambda: Annotations((2, 2), {0: [Region(1, encode_rle(mask > 0))]}),
+        lambda: Clip(mask, mask, 1),
+        lambda: SequenceScores(mask, ()),
+    )
+    for make in makers:
+        value = make()
+        assert value == value
+        assert value != make()
 
 
 def test_object_255_is_not_void(tmp_path):

@@ -5,6 +5,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fractions import Fraction
+from functools import partial
 from threading import Event
 from unittest.mock import Mock
 
@@ -18,6 +19,7 @@ from aotlab.media.source_options import SourceOptions
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_index import VideoIndex
 from aotlab.media.video_writer import VideoWriter
+from aotlab.runs.job import Job
 from aotlab.utils.errors import InputError
 from tests import SAMPLE, numbered_videos
 from tests.marks import slow
@@ -87,6 +89,12 @@ def test_video_stream_is_chosen_as_by_ffmpeg(tmp_path, caplog, dispositions, siz
     assert "1 further video stream ignored" in caplog.text
 
 
+def test_source_that_is_no_location_rejected():
+    for open_source in (open_frames, partial(Job, "a")):
+        with pytest.raises(InputError, match=r"^video: expected a path, a URL or the number of a camera, got None$"):
+            open_source(None)
+
+
 def test_cover_art_is_not_the_video():
     cover, video = (
         Mock(disposition=disposition, codec_context=Mock(width=side, height=side), frames=0)
@@ -133,6 +141,13 @@ def test_stated_matrix_is_not_overruled(tmp_path):
     assert open_frames(path, SourceOptions(matrix="bt709")).read(0).any()
     with pytest.raises(InputError, match="source matrix: only for video files, not for"):
         open_frames(tmp_path, SourceOptions(matrix="bt709"))
+
+
+def test_options_of_a_source_may_be_a_dict(tmp_path):
+    path = write_film(tmp_path / "in", "yuv420p")
+    assert open_frames(path, {"timeout": 5}).options == SourceOptions(timeout=5)
+    with pytest.raises(InputError, match=r"unknown key fp; did you mean fps\?"):
+        open_frames(path, {"fp": 3})
 
 
 def test_pixel_aspect_is_turned_with_the_image(tmp_path):

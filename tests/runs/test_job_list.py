@@ -129,6 +129,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", 'video,masks\nb,c\n"a.mp4,a.png\n', "line 3: unexpected end of data.*; .* in quotes"),
     ("a.csv", "video,masks,source\na.mp4,a.png,fps\n", "line 2: source fps: expected KEY=VALUE"),
     ("a.jsonl", '{"video": "a.mp4", "boxes": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
+    ("a.jsonl", '{"video": ["a.mp4"]}', "line 1: video: expected a path, a URL or the number of a camera, got "),
     ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected a text or a list of texts"),
     ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "line 1: masks: expected a text or a list of texts"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected a text"),

@@ -1,5 +1,8 @@
 """Downloads from a local server, some of which are cut off."""
 
+import os
+from email.utils import formatdate
+
 import pytest
 
 from aotlab.utils.downloads import download
@@ -15,36 +18,51 @@ def source(file_server, tmp_path):
     return path, f"{file_server.url}/source.bin"
 
 
-def test_download_continues_after_its_part(source, tmp_path):
+def test_download_continues_after_its_part(source, tmp_path, file_server):
     path, address = source
     target = tmp_path / "new" / "target.bin"
-    target.parent.mkdir()
-    (tmp_path / "new" / "target.bin.part").write_bytes(b"x" * 100)
+    file_server.truncates = True
+    with pytest.raises(InputError, match="256 of 768 bytes"):
+        download(address, target)
+    file_server.truncates = False
+    (tmp_path / "new" / "target.bin.part").write_bytes(b"x" * 256)
     download(address, target)
-    assert target.read_bytes() == b"x" * 99 + path.read_bytes()[99:]  # the last byte is sent again
+    assert target.read_bytes() == b"x" * 255 + path.read_bytes()[255:]  # the last byte is sent again
     assert [file.name for file in target.parent.iterdir()] == ["target.bin"]
+
+
+def test_file_that_changed_is_downloaded_anew(source, tmp_path, file_server):
+    path, address = source
+    target = tmp_path / "new" / "target.bin"
+    file_server.truncates = True
+    with pytest.raises(InputError, match="256 of 768 bytes"):
+        download(address, target)
+    file_server.truncates = False
+    path.write_bytes(b"y" * 200)  # shorter than the part
+    os.utime(path, (0, 0))
+    assert download(address, target).read_bytes() == b"y" * 200
+    assert [file.name for file in target.parent.iterdir()] == ["target.bin"]
+
+
+def test_part_of_an_unknown_file_is_not_resumed(source, tmp_path):
+    path, address = source
+    (tmp_path / "target.bin.part").write_bytes(b"x" * 100)
+    assert download(address, tmp_path / "target.bin").read_bytes() == path.read_bytes()
 
 
 def test_server_without_ranges_sends_the_whole_file(source, tmp_path, monkeypatch):
     path, address = source
     (tmp_path / "target.bin.part").write_bytes(b"x" * 100)
+    (tmp_path / "target.bin.part.etag").write_text('"1"')
     monkeypatch.setattr("aotlab.utils.downloads.Request", lambda address, headers: address)
     assert download(address, tmp_path / "target.bin").read_bytes() == path.read_bytes()
 
 
-def test_complete_part_is_kept(source, tmp_path, file_server):
+def test_complete_part_is_kept(source, tmp_path):
     path, address = source
     (tmp_path / "target.bin.part").write_bytes(b"x" * 767 + path.read_bytes()[-1:])
+    (tmp_path / "target.bin.part.etag").write_text(formatdate(path.stat().st_mtime, usegmt=True))
     assert download(address, tmp_path / "target.bin").read_bytes() == b"x" * 767 + path.read_bytes()[-1:]
-
-
-def test_part_of_the_wrong_size_is_removed(source, tmp_path):
-    path, address = source
-    part = tmp_path / "target.bin.part"
-    part.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(InputError, match="HTTP Error 416"):
-        download(address, tmp_path / "target.bin")
-    assert download(address, tmp_path / "target.bin").read_bytes() == path.read_bytes()
 
 
 def test_file_with_another_digest_is_removed(source, tmp_path):

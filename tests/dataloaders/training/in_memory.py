@@ -32,10 +32,12 @@ class MemoryImage:
     error: Exception | None = field(default=None, repr=False)
 
     def read(self):
-        if self.error is not None:
-            raise self.error
+        mask = self.read_mask()
+        return self.read_image(mask), mask
+
+    def read_image(self, mask):
         self.read_images += 1
-        return color_mask(self.mask), self.mask
+        return color_mask(mask)
 
     def read_mask(self):
         if self.error is not None:
