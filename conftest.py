@@ -147,7 +147,8 @@ class FileHandler(SimpleHTTPRequestHandler):
         self.server.requests += 1
         start = int(self.headers.get("Range", "bytes=0-")[len("bytes=") : -1])
         path = Path(self.translate_path(self.path))
-        if not start or self.headers["If-Range"] != self.date_time_string(path.stat().st_mtime):
+        date = self.date_time_string(path.stat().st_mtime) if start else ""
+        if not start or self.headers.get("If-Range", date) != date:
             super().do_GET()
             return
         content = path.read_bytes()[start:]
