@@ -237,7 +237,8 @@ def fingerprint_inputs(run: PreparedRun, digests: InputDigests) -> dict[str, Any
     masks = run.masks
     inputs = {
         "video": video,
-        "frames": {"first": frames.first, "last": frames.last},
+        "start": frames.first,
+        "end": frames.last,
         "recording": None if is_repeatable else datetime.datetime.now(datetime.timezone.utc).isoformat(),
         "source": source.options.to_json(),
         "masks": {

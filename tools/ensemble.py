@@ -49,8 +49,7 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
         raise UsageError(f"--output {output}: inside one of the results; choose another folder")
     names = sorted({name for folder in results for name in list_sequences(folder)})
     given = weights or (1.0,) * len(results)
-    sources = [{**fingerprint_results(folder), "weight": weight} for folder, weight in zip(results, given, strict=True)]
-    inputs = {str(number): item for number, item in enumerate(sources, start=1)}
+    inputs = {"results": [*map(fingerprint_results, results)], "weights": [*given]}
     voted = VotedResults(folder=output, inputs=inputs, sequences=sorted({name.partition("/")[0] for name in names}))
     frames, failures = 0, {}
     with locked_output(output), progress_bar(len(names), unit="sequence") as bar:

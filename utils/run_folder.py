@@ -254,47 +254,25 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield value
 
 
-def describe_changes(before: Any, now: Any, name: str = "") -> str:
-    """Return how JSON values differ, by their names, such as "weights: aott_mini before, r50_deaotl now".
+def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return how the inputs of two runs differ, such as "memory.every: 5 before, 9 now; other prompts".
 
-    A model that was added or removed is named as a whole, without its settings.
+    Settings are named one by one; names of files and values of at most 20 characters are shown, three at most.
     """
-    if before == now:
-        return ""
-    if isinstance(before, list) and isinstance(now, list):
-        before, now = dict(enumerate(before)), dict(enumerate(now))
-    elif before is None and isinstance(now, Mapping) and "weights" not in now:
-        before = {}
-    elif now is None and isinstance(before, Mapping) and "weights" not in before:
-        now = {}
-    if isinstance(before, Mapping) and isinstance(now, Mapping) and before.get("sha256") == now.get("sha256"):
-        changes = [
-            describe_changes(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
-            for key in dict.fromkeys([*before, *now])
-        ]
-        return "; ".join(filter(None, changes))
-    texts = [_describe_value(value) for value in (before, now)]
-    if texts[0] == texts[1]:
-        texts = [f"{text} ({digest})" for text, digest in zip(texts, map(_short_digest, (before, now)), strict=True)]
-    return f"{name}: {texts[0]} before, {texts[1]} now"
-
-
-def _describe_value(value: Any) -> str:
-    """Return a value as text of at most 60 characters; of a file its name or digest, of a model its weights."""
-    if isinstance(value, Mapping) and "weights" in value:
-        value = value["weights"]
-    if isinstance(value, Mapping) and ("name" in value or "sha256" in value):
-        return str(value.get("name") or _short_digest(value))
-    text = "none" if value is None else value if value and isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _short_digest(value: Any) -> str:
-    """Return the first digits of the digest of a file, or of any other value."""
-    from aotlab.utils.digests import digest_values
-
-    digest = value["sha256"] if isinstance(value, Mapping) and "sha256" in value else digest_values([value])
-    return f"content {str(digest)[:8]}"
+    values, others = list[str](), list[str]()
+    before, now = ({**inputs, **inputs.get("settings", {}), "settings": None} for inputs in (before, now))
+    for name in dict.fromkeys([*before, *now]):
+        pair = before.get(name), now.get(name)
+        if pair[0] != pair[1]:
+            shown = [value.get("name") if isinstance(value, Mapping) else value for value in pair]
+            texts = ["none" if item is None else item if isinstance(item, str) else json.dumps(item) for item in shown]
+            if texts[0] != texts[1] and all(len(text) <= 20 for text in texts):
+                values.append(f"{name}: {texts[0]} before, {texts[1]} now")
+            else:
+                others.append(name)
+    if len(values) > 3:  # another model has other settings
+        values[3:] = ["…"]
+    return "; ".join([*values, f"other {', '.join(others)}"] if others else values)
 
 
 def require_inputs_outside(inputs: Sequence[Path], folder: Path) -> None:

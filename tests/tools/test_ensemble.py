@@ -79,12 +79,13 @@ def test_folder_of_a_run_is_never_replaced(folders, tmp_path, run_expecting_erro
 def test_other_vote_is_refused_or_replaced_as_a_whole(folders, tmp_path, run_expecting_error, capsys):
     line = [*folders, "--output", str(tmp_path / "out")]
     assert main(line) == main(line) == 0
-    assert "already contains results of a different run (1.weight: 1.0 before, 2.0 now" in run_expecting_error(
-        main, *line, "--weights", "2,1,1"
+    assert (
+        "already contains results of a different run (weights: [1.0, 1.0, 1.0] before, [2.0, 1.0, 1.0] now"
+        in run_expecting_error(main, *line, "--weights", "2,1,1")
     )
     for folder in folders:
         shutil.rmtree(tmp_path / folder / "b")
-    assert "1: 0 (content" in run_expecting_error(main, *line)
+    assert "run (other results); choose" in run_expecting_error(main, *line)
     assert main([*line, "--force"]) == 0
     assert not (tmp_path / "out" / "b").exists()
 

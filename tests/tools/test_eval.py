@@ -221,7 +221,7 @@ def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tm
     assert read_files(tmp_path, "*.png") == before
     for args, change in (
         ("--flip", "flip: false before, true now"),
-        ("input.scale=0.5", "settings.input.scale: 1.0 before, 0.5 now"),
+        ("input.scale=0.5", "input.scale: 1.0 before, 0.5 now"),
     ):
         line = run_expecting_error(tool.main, *arguments, args)
         assert f"contains results of a different run ({change}); choose" in line

@@ -94,13 +94,16 @@ def test_refusal_names_both_values(earlier):
 @pytest.mark.parametrize(("before", "now", "text"), [
     ({"a": 1}, {"a": 1}, ""),
     ({"a": None}, {}, ""),
-    ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, "a.c: 2 before, 3 now"),
-    ({"video": {"name": "x", "sha256": "1" * 64}}, {"video": {"name": "x", "sha256": "2" * 64}},
-     "video: x (content 11111111) before, x (content 22222222) now"),
-    ({"settings": {}}, {"settings": {"memory.every": 9}}, "settings.memory.every: none before, 9 now"),
-    ({"with": []}, {"with": [{"weights": {"name": "x", "sha256": "1" * 64}, "settings": {"memory.every": 9}}]},
-     "with.0: none before, x now"),
+    ({"masks": {"0": {"sha256": "1"}}}, {"masks": {"0": {"sha256": "2"}}}, "other masks"),
+    ({"video": {"name": "x", "sha256": "1" * 64}}, {"video": {"name": "x", "sha256": "2" * 64}}, "other video"),
+    ({}, {"settings": {"memory.every": 9}}, "memory.every: none before, 9 now"),
+    ({"with": []}, {"with": [{"weights": {"name": "x", "sha256": "1" * 64}}]}, "other with"),
     ({"scales": []}, {"scales": None}, "scales: [] before, none now"),
+    ({"prompts": {"0": {"1": "box 150,2,310,410"}}, "end": 2, "segmenter": ["1" * 64]}, {"end": 87},
+     "end: 2 before, 87 now; other prompts, segmenter"),
+    ({"weights": {"name": "a"}, "settings": dict.fromkeys("bcde", 1)},
+     {"weights": {"name": "b"}, "settings": dict.fromkeys("bcde", 2)},
+     "weights: a before, b now; b: 1 before, 2 now; c: 1 before, 2 now; …"),
     ({"a": 1, "b": "x"}, {"a": 2, "b": "y"}, "a: 1 before, 2 now; b: x before, y now"),
 ])  # fmt: skip
 def test_changes_name_the_values_that_differ(before, now, text):

@@ -35,9 +35,9 @@ pytestmark = pytest.mark.usefixtures("repeater")
 def test_results_of_other_inputs_are_named_and_kept(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask) == 0
     for other, change in (
-        (["memory.every=9"], "settings.memory.every: 5 before, 9 now"),
-        (["--end", "1"], "frames.last: 3 before, 1 now"),
-        (["--class", "cat"], "classes.1: none before, cat now"),
+        (["memory.every=9"], "memory.every: 5 before, 9 now"),
+        (["--end", "1"], "end: 3 before, 1 now"),
+        (["--class", "cat"], "other classes"),
     ):
         assert track(video, tmp_path, mask, args=other) == 2
         assert f"already contains results of a different run ({change}); choose" in capsys.readouterr().err
@@ -307,7 +307,7 @@ def test_edited_frames_are_another_video(mask, tmp_path, capsys, change):
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as if nothing had happened
     assert track(tmp_path / "raw", tmp_path, mask) == 2
-    assert "already contains results of a different run (video: raw (content " in capsys.readouterr().err
+    assert "already contains results of a different run (other video); choose" in capsys.readouterr().err
 
 
 def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
@@ -316,7 +316,7 @@ def test_results_of_a_renamed_video_are_not_reused(tmp_path, capsys):
     assert track(video, tmp_path, mask, args=WRITE) == 0
     renamed = video.rename(tmp_path / "after.mp4")
     assert track(renamed, tmp_path, mask, args=WRITE) == 2  # its annotation files have the name
-    assert "results of a different run (video.name: before before, after now);" in capsys.readouterr().err
+    assert "results of a different run (video: before before, after now);" in capsys.readouterr().err
 
 
 def describe_job(job, **options):

@@ -298,7 +298,7 @@ def test_forced_list_is_tracked_once(clips, repeater, capsys):
     line = ["memory.every=9", "--force"]
     assert track(clips, line[0]) == 1
     output = capsys.readouterr()
-    assert output.err.count("already contains results of a different run (settings.memory.every: 5 before, 9 now)") == 3
+    assert output.err.count("already contains results of a different run (memory.every: 5 before, 9 now)") == 3
     assert output.out.startswith("earlier results of 3 videos kept: ")
     assert track(clips, *line, "--dry-run") == 0
     assert "3 to track" in capsys.readouterr().out

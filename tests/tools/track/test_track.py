@@ -52,7 +52,7 @@ def test_soft_mask_is_cut_if_its_format_is_stated(video, tmp_path, capsys):
     np.testing.assert_array_equal(read_mask(tmp_path / "out" / "masks" / NAMES[0]), soft > 127)
     assert Results.read(tmp_path / "out").mask_format == "soft"
     assert track(video, tmp_path, tmp_path / "soft.png", args=["--mask-format", "ids", *WRITE]) == 2
-    assert "different run (masks.0: content " in capsys.readouterr().err
+    assert "different run (other masks); choose" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", [".", ".hidden"])
@@ -296,7 +296,7 @@ def test_dry_run_of_one_video_prints_what_a_run_does(video, mask, tmp_path, caps
     assert track(video, tmp_path, mask, args=WRITE) == 0
     assert dry_run().endswith("status: done\n")
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run"]) == 2
-    assert "results of a different run (frames.last: 3 before, 2 now)" in capsys.readouterr().err
+    assert "results of a different run (end: 3 before, 2 now)" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*WRITE, "--end", "2", "--dry-run", "--force"]) == 0
     assert len(Results.read(tmp_path / "out").entries) == 4
 
