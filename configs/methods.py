@@ -12,7 +12,7 @@ from aotlab.configs.settings import Settings, Text
 from aotlab.configs.training import Width
 from aotlab.utils.errors import require
 from aotlab.utils.numbers import Range
-from aotlab.utils.plugins import METHOD_PLUGINS, PluginChoices, describe_object, find_plugin, require_call
+from aotlab.utils.plugins import METHOD_PLUGINS, PluginChoices, check_signature, describe_object, find_plugin
 
 Stride = Literal[16, 8, 4]
 Dim = Annotated[int, Range(16, 2**16, step=16)]
@@ -215,7 +215,7 @@ def find_method(name: str) -> Method:
     is_settings = isinstance(method.stage, type) and issubclass(method.stage, Stage) and not is_dataclass(method.stage)
     remedy = "derive it from aotlab.sdk.Stage, without @dataclass"
     require(is_settings, "not a class of settings", subject=describe_object(method.stage), remedy=remedy)
-    require_call(method.model, ("config",))
+    check_signature(method.model, ("config",))
     return cast(Method, method)
 
 

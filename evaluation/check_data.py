@@ -19,7 +19,7 @@ from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths, read_
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.dataloaders.training.shared_videos import find_shared_videos, sample_frames
 from aotlab.evaluation.benchmark import Benchmark
-from aotlab.evaluation.smoothing import require_sharp
+from aotlab.evaluation.smoothing import reject_soft_masks
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.digests import digest_files
@@ -29,9 +29,9 @@ from aotlab.utils.text import format_count
 
 DataKind = Literal["video", "static"]
 MAX_THUMBNAIL = 256
-"""Largest side of the reduced masks in which exchanged ids are looked for, in pixels."""
+"""Largest side of the reduced masks in which swapped ids are looked for, in pixels."""
 MIN_SWAPPED_IOU = 0.3
-"""IoU with the object of another id in the mask before, from which ids may be exchanged."""
+"""IoU with the object of another id in the mask before, from which ids may be swapped."""
 LAYOUTS: Mapping[DataKind, str] = {
     "video": "JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
     f"{MIN_FRAMES} masks per video or more",
@@ -171,7 +171,7 @@ def check_videos(
             if kind == "static":
                 findings += _check_images(masks)
             else:
-                findings += [*_check_same_size(frames), *_check_video_ids(video, masks), *_check_exchanged_ids(masks)]
+                findings += [*_check_same_size(frames), *_check_video_ids(video, masks), *_check_swapped_ids(masks)]
                 findings += _check_training(video) if benchmark is None else _check_scores(benchmark, video, masks)
             result.findings += _merge_warnings(findings)
             _count_files(result, video, frames, masks, is_static=kind == "static")
@@ -205,7 +205,7 @@ def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
         return FileInfo(size)
     ids = tuple(np.unique(pixels[pixels > 0]).tolist())
     try:
-        require_sharp(pixels, path)
+        reject_soft_masks(pixels, path)
     except InputError as error:
         return FileInfo(size, None, to_finding(path, error))
     step = -(-max(size) // MAX_THUMBNAIL)
@@ -324,26 +324,26 @@ def _check_video_ids(video: Video, masks: FileInfos) -> Iterator[Finding]:
             seen |= ids
 
 
-def _check_exchanged_ids(masks: FileInfos) -> Iterator[Finding]:
+def _check_swapped_ids(masks: FileInfos) -> Iterator[Finding]:
     """Yield the masks in which objects have the ids of others in the mask before, but not where they change back."""
     earlier: tuple[Path, np.ndarray] | None = None
-    exchanged = frozenset[int]()
+    swapped = frozenset[int]()
     for path, info in masks.items():
         if info.thumbnail is None:
             continue
         if earlier is not None and earlier[1].shape == info.thumbnail.shape:
             ids = find_swapped_ids(earlier[1], info.thumbnail)
-            if ids and ids != exchanged:
+            if ids and ids != swapped:
                 listed = ", ".join(map(str, sorted(ids)))
-                problem = f"ids {listed} are exchanged, as the objects overlap those of other ids in {earlier[0].name}"
-                yield make_error(path, f"{problem}; exchange them here, and in later masks until they change back")
+                problem = f"ids {listed} are swapped, as the objects overlap those of other ids in {earlier[0].name}"
+                yield make_error(path, f"{problem}; swap them here, and in later masks until they change back")
             if ids:
-                exchanged = frozenset() if ids == exchanged else ids
+                swapped = frozenset() if ids == swapped else ids
         earlier = path, info.thumbnail
 
 
 def find_swapped_ids(first: np.ndarray, second: np.ndarray) -> frozenset[int]:
-    """Return the ids that have been exchanged among objects between two masks H×W, by their overlap."""
+    """Return the ids that have been swapped among objects between two masks H×W, by their overlap."""
     ids = np.setdiff1d(np.intersect1d(first, second), (0, VOID))
     planes = [(labels.reshape(1, -1) == ids[:, None]).astype(np.float32) for labels in (first, second)]
     shared = planes[0] @ planes[1].T

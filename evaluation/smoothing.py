@@ -18,7 +18,7 @@ SMOOTHED_FRACTION = 0.25
 """Smallest fraction of such lines among the pixels at edges of a smoothed mask."""
 
 
-def require_sharp(labels: np.ndarray, subject: object, *, one_object: bool = False, remedy: str = SHARP) -> None:
+def reject_soft_masks(labels: np.ndarray, subject: object, *, one_object: bool = False, remedy: str = SHARP) -> None:
     """Raise `InputError` if H×W ids look like the gray values of a soft, smoothed or interpolated mask.
 
     Args:

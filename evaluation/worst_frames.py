@@ -57,7 +57,7 @@ def find_worst_frames(systems: Sequence[Sequence[Run]], count: int) -> list[Wors
         values, best = (100 * (means[1] - means[0]), 0.0) if len(systems) > 1 else (100 * means[0], 100.0)
         scores = systems[0][0][name]
         for item, row in zip(scores.objects, values, strict=True):
-            for index, first, last in split_stretches(np.where(np.array(scores.frames) == "", np.nan, row)):
+            for index, first, last in split_runs(np.where(np.array(scores.frames) == "", np.nan, row)):
                 if round(row[index] - best, 6) < 0:
                     stems = (scores.frames[at] for at in (index, first, last))
                     frames.append(WorstFrame(float(row[index]), name, item.object_id, item.name, *stems))
@@ -73,7 +73,7 @@ def rank_sequences(table: Mapping[str, Any], column: str, count: int, *, limit: 
     return {name: value for value, name in values[:count] if round(value - limit, 6) < 0}
 
 
-def split_stretches(values: np.ndarray) -> Iterator[tuple[int, int, int]]:
+def split_runs(values: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Yield the worst, first and last index of each stretch of values (n,) in percent, the worst stretch first.
 
     A stretch holds the neighbors of its worst value that are at most `STRETCH` higher. NaN belongs to none.

@@ -17,10 +17,10 @@ from aotlab.utils.files import prefix_errors, reading, reading_json, require_fil
 from aotlab.utils.plugins import (
     MASK_READER_PLUGINS,
     MASK_WRITER_PLUGINS,
+    check_signature,
     find_plugin,
     list_mask_formats,
     list_plugin_names,
-    require_call,
 )
 from aotlab.utils.text import join_truncated
 
@@ -140,7 +140,7 @@ def find_mask_writer(name: str) -> MaskWriter:
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco, attributes=True)
     require_output_name(name, list_mask_formats(), "format")
     writer: MaskWriter = find_plugin(MASK_WRITER_PLUGINS, name)
-    require_call(writer.write, ("path", "annotations", "video"))
+    check_signature(writer.write, ("path", "annotations", "video"))
     return writer
 
 

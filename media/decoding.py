@@ -39,7 +39,7 @@ UNKNOWN_LENGTH = 2**32 - 1
 DURATION_TOLERANCE = Fraction(1, 4)
 """Seconds by which the duration of a complete Matroska file may be wrong."""
 SEGMENT = re.compile(rb"\x1a\x45\xdf\xa3.{,99}?\x18\x53\x80\x67(\x01.{7}|[\x10-\x1f].{3}|[\x08-\x0f].{4})", re.DOTALL)
-"""Begin of a Matroska file, up to the size of all that follows: bytes, the first of which has a bit for its length."""
+"""Start of a Matroska file, including the segment size."""
 DEFAULT_STREAM, ATTACHED_PICTURE = 1, 1 << 10
 """FFmpeg's flags of a stream that players choose, and of one with cover art."""
 DEFAULT_SCORE = 5_000_000

@@ -18,9 +18,9 @@ LEVEL_PERCENTILES = (0.1, 99.9)
 INPUT_TRANSFORMS = ("linear", "srgb")
 """Curves of images; ``srgb`` is shown as it is."""
 OCIO_PREFIX = "ocio:"
-"""Begin of an input transform that is a color space of OpenColorIO."""
+"""Prefix of an input transform that is a color space of OpenColorIO."""
 OCIO_CONFIG = "ocio://studio-config-latest"
-"""Configuration that OpenColorIO brings along."""
+"""Configuration that ships with OpenColorIO."""
 
 
 @dataclass(frozen=True)

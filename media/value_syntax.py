@@ -22,8 +22,8 @@ FRAME = rf"-?\d{{1,9}}|{TIMECODE.pattern}"
 FRAME_AND_OBJECT = re.compile(rf"(?P<frame>{FRAME})?(?::(?P<object_id>\d{{1,9}}))?", re.ASCII)
 
 
-class FrameObjectValue(NamedTuple):
-    """A value with its frame and object; None if not given."""
+class PromptArgument(NamedTuple):
+    """A mask, box or point with its frame and object; None if not given."""
 
     frame: int | str | None
     """Number or time code."""
@@ -49,13 +49,13 @@ def parse_frame(value: object, name: str = "frame") -> int | str:
     return text if ":" in text else int(text)
 
 
-def parse_frame_object(text: str) -> FrameObjectValue:
+def parse_frame_object(text: str) -> PromptArgument:
     """Split ``[FRAME][:ID]=VALUE``; any other text is a value without frame and object."""
     head, _, value = text.partition("=")
     match = FRAME_AND_OBJECT.fullmatch(head) if head and value else None
     if match is None:
-        return FrameObjectValue(None, None, text)
-    return FrameObjectValue(*_read_frame_object(match), value)
+        return PromptArgument(None, None, text)
+    return PromptArgument(*_read_frame_object(match), value)
 
 
 def parse_removal(value: str | tuple[int | str, int]) -> tuple[int | str, int]:

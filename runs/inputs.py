@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.smoothing import require_sharp
+from aotlab.evaluation.smoothing import reject_soft_masks
 from aotlab.media.annotations import check_video_name, read_mask_files
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
@@ -21,7 +21,7 @@ from aotlab.media.mask_images import LabelCheck
 from aotlab.media.matching import FORMAT_OPTION, split_numbers
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
-from aotlab.media.value_syntax import FrameObjectValue, parse_frame_object
+from aotlab.media.value_syntax import PromptArgument, parse_frame_object
 from aotlab.runs.store import MASKS, Results
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors
@@ -29,7 +29,9 @@ from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
 
-require_ids = partial(require_sharp, remedy=f"give {FORMAT_OPTION} soft to cut it at one half, or {FORMAT_OPTION} ids")
+require_ids = partial(
+    reject_soft_masks, remedy=f"give {FORMAT_OPTION} soft to cut it at one half, or {FORMAT_OPTION} ids"
+)
 """Check of H×W ids, and the image for messages, whose format is not stated."""
 EXPORT_RECORD = "export.json"
 """File that describes masks which a person has exported, in their folder."""
@@ -175,7 +177,7 @@ def read_annotations(
 
 
 def load_masks(
-    values: Sequence[str | FrameObjectValue],
+    values: Sequence[str | PromptArgument],
     video: VideoInfo,
     frames: FrameSelection | None = None,
     *,
@@ -207,7 +209,7 @@ def load_masks(
                     subject=subject,
                     remedy=(
                         "give one file per frame, or one for each object, for example "
-                        f"{FrameObjectValue(number, 2, text)}"
+                        f"{PromptArgument(number, 2, text)}"
                     ),
                 )
             files[index] = Path(text)
@@ -231,14 +233,14 @@ def split_absent(masks: Annotations) -> dict[int, list[int]]:
     return absent
 
 
-def _read_mask_value(value: FrameObjectValue, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
+def _read_mask_value(value: PromptArgument, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
     """Read a mask file and return its objects on the frames to track."""
     subject, (number, object_id, text) = f"mask {value}", value
     file = Path(text)
     index = find_frame(value, frames)
     names = video.frame_names or ()
     if number is None and index is not None and file.stem in names and file.stem != names[index]:
-        other = FrameObjectValue(frames.number(names.index(file.stem)), object_id, text)
+        other = PromptArgument(frames.number(names.index(file.stem)), object_id, text)
         log.warning("%s: used for frame %s; for the frame of its name write %s", subject, names[index], other)
     annotations = read_annotations(file, video, frame=index, strict=strict, boxes=True, check=require_ids)
     if object_id is not None:
@@ -274,20 +276,20 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
     merged.classes = added.classes | merged.classes
 
 
-def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
+def parse_mask(value: str | Path | PromptArgument) -> PromptArgument:
     """Return the frame, object and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range.
 
     A `Path` is a file without frame and object.
     """
     if isinstance(value, Path):
-        return FrameObjectValue(None, None, str(value))
-    mask = value if isinstance(value, FrameObjectValue) else parse_frame_object(value)
+        return PromptArgument(None, None, str(value))
+    mask = value if isinstance(value, PromptArgument) else parse_frame_object(value)
     if mask.object_id is not None and not 1 <= mask.object_id <= MAX_ID:
         raise InputError(f"object ids are 1 to {MAX_ID}", subject=f"mask {value}", remedy="give another")
     return mask
 
 
-def find_frame(mask: FrameObjectValue, frames: FrameSelection) -> int | None:
+def find_frame(mask: PromptArgument, frames: FrameSelection) -> int | None:
     """Return the frame index of a mask; None if its file names its frames. A PNG without FRAME is for the first one."""
     number, object_id, file = mask
     if number is None:

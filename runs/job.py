@@ -19,8 +19,8 @@ from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, Prompt, parse_frame_prompts
 from aotlab.media.source_options import SourceOptions, parse_source_options
 from aotlab.media.value_syntax import (
-    FrameObjectValue,
     MaskFormat,
+    PromptArgument,
     parse_frame,
     parse_frame_object,
     parse_removal,
@@ -87,7 +87,7 @@ class RunOptions:
 
 def _list_texts(name: str, values: Any) -> list[Any]:
     """Return texts, paths or masks, one or several, as a list; raise `InputError` for other values."""
-    types = str | Path | FrameObjectValue
+    types = str | Path | PromptArgument
     items = [values] if isinstance(values, types | Mapping) or not np.iterable(values) else list(values)
     if not all(isinstance(item, types) and item != "" for item in items):
         raise InputError(f"expected a text or a list of texts, got {shorten(repr(values), 80)}", subject=name)
@@ -144,7 +144,7 @@ def _check_frames(name: str, value: Any) -> Any:
 
 
 class Job(Settings):
-    """One video to track, with all that says what to track in it.
+    """One video and the objects to track in it.
 
     The fields, but for the last ones, are the columns of a list and the options of ``aotlab track``. Masks, boxes,
     points, classes and removals may be written as on the command line, and a single one needs no list:
@@ -160,7 +160,7 @@ class Job(Settings):
     video: Annotated[str, PlainValidator(lambda video: locate_video(video).text)]
     """Path, URL or camera, as `open_frames` takes it."""
     masks: Annotated[
-        tuple[FrameObjectValue, ...],
+        tuple[PromptArgument, ...],
         PlainValidator(lambda values: tuple(map(parse_mask, _list_texts("masks", values)))),
     ] = ()
     """Mask files, each ``FILE`` or ``[FRAME][:ID]=FILE``."""

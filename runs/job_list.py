@@ -17,7 +17,7 @@ from typing import Any
 from aotlab.configs.settings import changed
 from aotlab.media.location import locate_video
 from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
-from aotlab.media.value_syntax import FrameObjectValue
+from aotlab.media.value_syntax import PromptArgument
 from aotlab.runs.job import COLUMNS, LIST_COLUMNS, MASK_ENDINGS, Job
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
@@ -84,7 +84,7 @@ def add_masks_beside(job: Job) -> Job:
     return job if job.has_objects else changed(job, masks=find_masks_beside(job.video))
 
 
-def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
+def find_masks_beside(video: str) -> tuple[PromptArgument, ...]:
     """Return the masks beside a video, which have its name and one of `MASK_ENDINGS`; empty for a stream."""
     location = locate_video(video)
     if location.kind != "stored":
@@ -93,7 +93,7 @@ def find_masks_beside(video: str) -> tuple[FrameObjectValue, ...]:
     for suffix in MASK_ENDINGS:
         files = [sibling_path(path, ending) for ending in (suffix, suffix.upper())]
         masks += [file for file in files if file != path and os.path.exists(file)][:1]
-    return tuple(FrameObjectValue(None, None, str(file)) for file in masks)
+    return tuple(PromptArgument(None, None, str(file)) for file in masks)
 
 
 def _is_video(path: Path) -> bool:

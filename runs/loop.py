@@ -97,7 +97,7 @@ def track_frames(
     if error is not None and not (num_frames and isinstance(error, InputError)):
         raise error
     is_stopped = stop.is_set() and not error
-    problem = str(error) if error else describe_unused(prepared, masks, results.entries[:num_frames])
+    problem = str(error) if error else find_unused_inputs(prepared, masks, results.entries[:num_frames])
     cuts = [entry for entry in results.entries[:num_frames] if entry.get("cut")]
     ended_ids = {int(key) for entry in cuts for key, value in entry["confidence"].items() if not value}
     result = TrackResult(
@@ -258,7 +258,7 @@ class FrameSink:
         )
 
 
-def describe_unused(prepared: PreparedRun, masks: Annotations, entries: Sequence[Mapping[str, Any]]) -> str | None:
+def find_unused_inputs(prepared: PreparedRun, masks: Annotations, entries: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the message about masks and removals after the last frame, or that there is no frame; else None."""
     name = prepared.source.name
     if not entries:

@@ -19,7 +19,7 @@ from aotlab.runs.loop import track_frames
 from aotlab.runs.prepare import PreparedRun, prepare
 from aotlab.runs.result import TrackResult
 from aotlab.runs.store import STATE_FILE, Results
-from aotlab.runs.views import list_missing_outputs, list_written, make_context, require_soft, write_views
+from aotlab.runs.views import list_missing_outputs, list_written, make_context, require_soft, write_outputs
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import is_file_name
 from aotlab.utils.locks import locked_output
@@ -152,13 +152,13 @@ def run(
             if moved:
                 results.save()
             result = TrackResult(len(results.entries), results.seconds, reused=True)
-            return _write_views(prepared, results, result, ())
+            return _write_outputs(prepared, results, result, ())
         results.status, results.error = "unfinished", None
         with nullcontext(stop) if stop else stop_flag() as flag:
             may_restart = force or stop is not None
             result = track_frames(prepared, results, class_file, flag, may_restart=may_restart)
             if result.frames and results.is_present:  # after a signal too; a second one ends the program
-                result = _write_views(prepared, results, result, prepared.streamed)
+                result = _write_outputs(prepared, results, result, prepared.streamed)
         return result
 
 
@@ -170,7 +170,9 @@ def _require_options(options: RunOptions | None) -> RunOptions:
     return options
 
 
-def _write_views(prepared: PreparedRun, results: Results, result: TrackResult, streamed: Sequence[str]) -> TrackResult:
+def _write_outputs(
+    prepared: PreparedRun, results: Results, result: TrackResult, streamed: Sequence[str]
+) -> TrackResult:
     """Write the outputs that results lack; return the result of the run with them.
 
     ``streamed``: outputs that were written while tracking.
@@ -180,7 +182,7 @@ def _write_views(prepared: PreparedRun, results: Results, result: TrackResult, s
     missing = list_missing_outputs(results, [name for name in outputs if name not in streamed], options.output_options)
     context = make_context(results, prepared.source, prepared.frames.number)
     try:
-        texts = write_views(results, missing, options.output_options, context, progress=options.progress)
+        texts = write_outputs(results, missing, options.output_options, context, progress=options.progress)
     except InputError as caught:
         if result.reused:
             raise

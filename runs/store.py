@@ -22,7 +22,7 @@ from typing_extensions import Self
 from aotlab.media.plates import ImagePlate, Plate
 from aotlab.media.regions import MAX_ID, ObjectClasses
 from aotlab.media.source_options import SourceOptions
-from aotlab.media.value_syntax import FrameObjectValue, MaskFormat, parse_frame_object
+from aotlab.media.value_syntax import MaskFormat, PromptArgument, parse_frame_object
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import SYSTEM_FILES, atomic_path, is_file_name, remove, writing
@@ -188,7 +188,7 @@ class Results(RunFolder):
             return results
         values = map(parse_frame_object, results.masks)
         results.masks = [
-            str(FrameObjectValue(frame, object_id, _relocate(file, results.location, folder)))
+            str(PromptArgument(frame, object_id, _relocate(file, results.location, folder)))
             for frame, object_id, file in values
         ]
         results.video = _relocate(results.video, results.location, folder)

@@ -132,7 +132,7 @@ class MissingVideo(FrameSource):
         raise InputError("its frames are not stored", subject=self.name, remedy="track a file instead of a stream")
 
 
-def write_views(
+def write_outputs(
     results: Results,
     names: Iterable[str],
     options: Mapping[str, Any],
@@ -241,7 +241,7 @@ def render(
         if results.edited:
             log.warning("%s: its masks lack later edits; export them first", folder)
         context = open_context(results, needs_image=any(kinds[name].needs_image for name in names))
-        texts = write_views(results, names, values, context, progress=progress)
+        texts = write_outputs(results, names, values, context, progress=progress)
         return TrackResult(
             len(results.entries), results.seconds, list_written(results, options), tuple(texts),
             reused=True, rendered=tuple(names),

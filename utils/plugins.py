@@ -97,7 +97,7 @@ def describe_object(plugin: Any) -> str:
     return f"{getattr(sys.modules.get(named.__module__), '__file__', named.__module__)}: {named.__qualname__}"
 
 
-def require_call(function: Any, arguments: Sequence[str] | None) -> None:
+def check_signature(function: Any, arguments: Sequence[str] | None) -> None:
     """Raise `InputError` unless a plug-in's function or class accepts these arguments; None: it is not called."""
     if arguments is None:
         return
@@ -124,7 +124,7 @@ class PluginChoices(Collection[str]):
         """Return the name; raise `ValueError` unless a setting accepts it."""
         if name not in self:
             if not len(self):
-                raise ValueError(f"{name}: no plug-in offers it; {PLUGIN_REMEDY}")
+                raise ValueError(f"{name}: unknown; no plug-in provides it; {PLUGIN_REMEDY}")
             raise ValueError(describe_wrong_choice(name, self, PLUGIN_REMEDY))
         return name
 
@@ -177,14 +177,14 @@ def find_plugin(group: str, name: str) -> Any:
     """
     if (path := _list_file_names(group).get(name)) is not None:
         plugin = _loaded_files[path].offered[group][name]
-        require_call(plugin, GROUPS[group].arguments)
+        check_signature(plugin, GROUPS[group].arguments)
         return plugin
     points = list_plugins(group)
     if name not in points:
         names = list_plugin_names(group)
         offered = f"; plug-ins offer {', '.join(names)}" if names else ""
         raise InputError(
-            f"no plug-in offers it{offered}",
+            f"unknown; no plug-in provides it{offered}",
             subject=f"{GROUPS[group].noun} {name}",
             remedy=suggest(name, names, PLUGIN_REMEDY),
         )
@@ -198,7 +198,7 @@ def load_plugin(point: EntryPoint) -> Any:
     except Exception as error:  # of the package's code
         package = point.dist.name if point.dist is not None else point.value
         raise InputError(f"{package} does not load ({error})", subject=point.name, remedy="reinstall it") from error
-    require_call(plugin, GROUPS[point.group].arguments)
+    check_signature(plugin, GROUPS[point.group].arguments)
     return plugin
 
 

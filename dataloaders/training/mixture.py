@@ -37,7 +37,7 @@ class ClipPreparationError(Exception):
 
 
 @contextmanager
-def mark_own_errors() -> Iterator[None]:
+def wrap_worker_errors() -> Iterator[None]:
     """Turn errors of the block into types that a loader does not raise if a worker dies; `InputError` stays."""
     try:
         yield
@@ -64,7 +64,7 @@ class ClipTensors(NamedTuple):
 
     def pin_memory(self) -> ClipTensors:
         """Return the batch in page-locked memory; called by the loader."""
-        with mark_own_errors():
+        with wrap_worker_errors():
             return self._replace(frames=self.frames.pin_memory(), target_indices=self.target_indices.pin_memory())
 
 
@@ -205,7 +205,7 @@ class _BatchDataset(Dataset["ClipTensors | InputError"]):
 
     def __getitem__(self, numbers: range) -> ClipTensors | InputError:
         try:
-            with mark_own_errors():
+            with wrap_worker_errors():
                 return stack_clips([self.mixture[number] for number in numbers])
         except InputError as error:
             return error
@@ -237,7 +237,7 @@ def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipT
             yield batch
     except Exception as error:
         traceback.clear_frames(error.__traceback__)  # those of the loader hold its workers, which have to stop now
-        if not isinstance(error, (RuntimeError, OSError, EOFError)):  # our own, see `mark_own_errors`
+        if not isinstance(error, (RuntimeError, OSError, EOFError)):  # our own, see `wrap_worker_errors`
             raise
         raise RunStopped(
             f"a process that prepares clips died ({describe_error(error)}), perhaps for lack of memory or /dev/shm; "

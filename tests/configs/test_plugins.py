@@ -33,8 +33,8 @@ from aotlab.utils.plugins import (
     GROUPS,
     LOSS_PLUGINS,
     METHOD_PLUGINS,
+    check_signature,
     describe_plugin,
-    require_call,
 )
 from tests.engine.frames import fill_bank
 from tests.engine.small_model import build
@@ -185,7 +185,7 @@ def test_stage_settings_of_a_plugin_are_checked(offer):
 
 
 def test_built_in_loss_fits_the_call_of_plugins():
-    require_call(find_loss("aot"), GROUPS[LOSS_PLUGINS].arguments)
+    check_signature(find_loss("aot"), GROUPS[LOSS_PLUGINS].arguments)
 
 
 @pytest.fixture

@@ -207,20 +207,20 @@ def test_circular_links_and_pipes_are_reported(tmp_path):
     ("frames", "reported"),
     [({1: (2, 1)}, ["1"]), ({1: (2, 1), 2: (2, 1)}, ["1"]), ({0: (2, 1)}, ["1"]), ({1: (3, 1)}, []), ({}, [])],
 )
-def test_exchanged_ids_are_reported_once(root, frames, reported):
+def test_swapped_ids_are_reported_once(root, frames, reported):
     for index, numbers in frames.items():
         write_mask(mask(root, index), ids(*numbers))
     errors = [finding for finding in check_folder(root, "video").findings if finding.level == "error"]
     assert [finding.file for finding in errors] == [mask(root, int(index)) for index in reported]
-    assert all("ids 1, 2 are exchanged" in finding.message for finding in errors)
+    assert all("ids 1, 2 are swapped" in finding.message for finding in errors)
 
 
-def test_three_exchanged_ids_are_reported():
+def test_three_swapped_ids_are_reported():
     first, second = ids(1, 2, 3, 4), ids(3, 1, 2, 4)
     assert find_swapped_ids(first, second) == {1, 2, 3}
 
 
-def test_queue_of_objects_is_not_exchanged():
+def test_queue_of_objects_is_not_swapped():
     assert find_swapped_ids(ids(1, 2, 3), ids(9, 1, 2, 3)) == frozenset()
 
 

@@ -74,7 +74,7 @@ def test_faulty_measure_rejected(measure, message, tmp_path, offer, capsys, capl
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("dce", "measure dce: no plug-in offers it"), ("J", "measure J: davis2017 has a column of this name")],
+    [("dce", "measure dce: unknown; no plug-in provides it"), ("J", "measure J: davis2017 has a column of this name")],
 )
 def test_unusable_name_of_a_measure_rejected(name, message, tmp_path, offer, run_expecting_error):
     offer(MEASURE_PLUGINS, J=lambda annotation, prediction, size: 1.0)

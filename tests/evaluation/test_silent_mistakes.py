@@ -82,14 +82,14 @@ def test_smoothed_masks_rejected(davis, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("options", [[], ["--dataset", "folder"]])
-def test_exchanged_and_empty_masks_are_errors_of_both_checks(tmp_path, capsys, options):
+def test_swapped_and_empty_masks_are_errors_of_both_checks(tmp_path, capsys, options):
     miniatures.make_folder(tmp_path)
     change_masks((tmp_path / "Annotations/second").iterdir(), np.zeros_like)
     path = tmp_path / "Annotations/first/00003.png"
     write_mask(path, np.array([0, 4, 2, 3, 1], np.uint8)[read_mask(path)])
     assert check_data([str(tmp_path), *options]) == 1
     text = capsys.readouterr().out
-    assert "ids 1, 4 are exchanged" in text
+    assert "ids 1, 4 are swapped" in text
     assert "no mask of this video has an object" in text
 
 

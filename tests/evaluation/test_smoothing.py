@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.evaluation.smoothing import SMOOTHED_FRACTION, measure_smoothing, require_sharp
+from aotlab.evaluation.smoothing import SMOOTHED_FRACTION, measure_smoothing, reject_soft_masks
 from aotlab.utils.errors import InputError
 
 
@@ -46,6 +46,6 @@ def test_thin_and_small_objects_are_sharp():
 
 def test_white_beside_gray_is_soft_for_one_object():
     labels = np.array([[0, 100, 255]], np.uint8)
-    require_sharp(labels, "a.png")  # 255 is void
+    reject_soft_masks(labels, "a.png")  # 255 is void
     with pytest.raises(InputError, match=r"a\.png: 2 values, like the gray ones of a soft or smoothed mask; save"):
-        require_sharp(labels, "a.png", one_object=True)
+        reject_soft_masks(labels, "a.png", one_object=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
-from aotlab.evaluation.worst_frames import find_worst_frames, split_stretches
+from aotlab.evaluation.worst_frames import find_worst_frames, split_runs
 
 NAN = float("nan")
 
@@ -26,7 +26,7 @@ def make_scores(*objects, metrics=2):
     ],
 )
 def test_neighbors_that_are_about_as_bad_are_one_stretch(values, expected):
-    assert list(split_stretches(np.array(values, np.float64))) == expected
+    assert list(split_runs(np.array(values, np.float64))) == expected
 
 
 def test_worst_frames_are_of_all_videos_and_objects():

@@ -17,7 +17,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.timecode import Timecode
-from aotlab.media.value_syntax import FrameObjectValue, parse_frame, parse_removal
+from aotlab.media.value_syntax import PromptArgument, parse_frame, parse_removal
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.runs.inputs import FrameSelection, find_gap, load_masks, parse_mask, split_absent
 from aotlab.runs.job import Job, RunOptions
@@ -332,7 +332,7 @@ def test_job_takes_prompts_of_any_numbers(box):
 
 
 def test_job_takes_values_of_python():
-    mask, boxes = FrameObjectValue(None, 2, "a.png"), (box for box in ("1,2,30,40", ":2=5,6,30,40"))
+    mask, boxes = PromptArgument(None, 2, "a.png"), (box for box in ("1,2,30,40", ":2=5,6,30,40"))
     names = {1: "cat", 7: "dog"}
     job = Job("a", "a.tif", mask, boxes=boxes, classes=names, segmenter=("a.onnx", "b.onnx"), source="fps=25")
     assert job.masks == (mask,)

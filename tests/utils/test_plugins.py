@@ -184,8 +184,10 @@ def test_name_in_two_plugin_files_rejected(tmp_path, unload):
 
 def test_unknown_plugin_rejected_with_similar_name(tmp_path, unload, monkeypatch):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    with pytest.raises(aotlab.InputError, match="loss fcal: no plug-in offers it; install the plug-in's package or"):
+    with pytest.raises(
+        aotlab.InputError, match="loss fcal: unknown; no plug-in provides it; install the plug-in's package or"
+    ):
         plugins.find_plugin(plugins.LOSS_PLUGINS, "fcal")
     plugins.load_plugin_file(write_plugin(tmp_path, "losses = {'focal': print}"))
-    with pytest.raises(aotlab.InputError, match=r"fcal: no plug-in .*; plug-ins offer focal; did you mean focal\?"):
+    with pytest.raises(aotlab.InputError, match=r"no plug-in .*; plug-ins offer focal; did you mean focal\?"):
         plugins.find_plugin(plugins.LOSS_PLUGINS, "fcal")

@@ -56,7 +56,8 @@ def test_transform_of_another_shape_is_one_sentence(offer, recipe):
 
 def test_unknown_transform_rejected(recipe):
     with pytest.raises(
-        InputError, match=r"train\.phases\.0\.transforms\.0 mine: no plug-in offers it; install .*--plugin FILE"
+        InputError,
+        match=r"train\.phases\.0\.transforms\.0 mine: unknown; no plug-in provides it; install .*--plugin FILE",
     ):
         recipe("run", phase(transforms=["mine"]))
 
