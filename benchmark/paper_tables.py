@@ -241,7 +241,7 @@ def format_table(
     table: PaperTable, results: Sequence[Sequence[float | None] | str], style: TableFormat = "text"
 ) -> str:
     """Format measured figures, or why they are missing, above the published ones; the best of a benchmark is bold."""
-    rows, best, names = [["model", "benchmark", "figures", *table.columns]], set(), [*table.columns]
+    rows, best, names = [["model", "benchmark", "figures", *table.columns]], set(), [*table.columns.values()]
     measured = dict[str, list[tuple[int, Sequence[float | None]]]]()
     for row, result in zip(table.rows, results, strict=True):
         title = [row.model, row.benchmark]
@@ -254,8 +254,9 @@ def format_table(
         if row.published and not isinstance(result, str):
             differences = compare_figures(table, row, result)
             rows.append([*title, "difference", *("" if value is None else f"{value:+.1f}" for value in differences)])
-    for lines in measured.values():
-        found = find_best([figures for _, figures in lines], names)
+    for name, lines in measured.items():
+        benchmark = find_benchmark(table.benchmarks[name].dataset)
+        found = find_best(benchmark, [figures for _, figures in lines], names)
         best |= {(lines[index][0], 3 + column) for index, column in found}
     return format_rows(rows, style, best=best, right=3)
 

@@ -12,6 +12,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from aotlab.configs.load import load_config
+from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.results import SCORES_FILE
 from aotlab.evaluation.tables import find_best, format_value
 from aotlab.utils.errors import require
@@ -83,7 +84,7 @@ def list_runs(config: str | None, settings: Sequence[str], output: Path) -> list
     return runs
 
 
-def tabulate_runs(runs: Sequence[SweepRun], style: TableFormat = "text") -> str:
+def tabulate_runs(benchmark: Benchmark, runs: Sequence[SweepRun], style: TableFormat = "text") -> str:
     """Return a table of the scores: a row for each combination, with mean and standard deviation over its seeds."""
     varied = [key for key in runs[0].values if key != SEED and len({run.values[key] for run in runs}) > 1]
     groups = dict[tuple[str, ...], list[dict[str, float | None]]]()
@@ -103,5 +104,5 @@ def tabulate_runs(runs: Sequence[SweepRun], style: TableFormat = "text") -> str:
         ]
         rows.append([*combination, *[count] * has_seeds, *cells])
     first = len(rows[0]) - len(names)
-    best = {(row + 1, first + column) for row, column in find_best(means, names)}
+    best = {(row + 1, first + column) for row, column in find_best(benchmark, means, names)}
     return format_rows(rows, style, best=best, right=len(varied))

@@ -17,7 +17,7 @@ from aotlab.evaluation.archive import SubmittedResults
 from aotlab.evaluation.label_scores import plan_labels
 from aotlab.evaluation.metrics import measure_region_and_contour
 from aotlab.evaluation.rows import COLUMNS, Row, Summary, make_davis_row, mean_row
-from aotlab.evaluation.sequence_scores import ScoringPlan
+from aotlab.evaluation.sequence_scores import METRICS, ScoringPlan
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.plugins import MEASURE_PLUGINS, describe_plugin
 
@@ -51,6 +51,10 @@ class Benchmark:
     """Suffix of the file that `write_submission` writes; empty: a folder; None: results are not submitted."""
     columns: ClassVar[tuple[str, ...]] = COLUMNS
     """Columns of the table of objects; the first one is the score of a frame and of a comparison."""
+    lower_is_better: ClassVar[tuple[str, ...]] = ("J-Decay", "F-Decay")
+    """Columns, and values of the summary, whose smallest value is the best."""
+    metrics: ClassVar[tuple[str, ...]] = METRICS
+    """Names of the scores that `measure` returns."""
     min_frames: ClassVar[int] = 3
     """Minimum number of annotated frames in a sequence."""
     labels_every_frame: ClassVar[bool] = False
@@ -65,7 +69,7 @@ class Benchmark:
         return plan_labels(video, self.measure, strict=self.strict_protocol)
 
     def measure(self, annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> Sequence[float]:
-        """Return the scores of an object on a frame from 0 to 1; a `Measure`."""
+        """Return the scores of an object on a frame from 0 to 1; a `Measure`, named by `metrics`."""
         return measure_region_and_contour(annotation, prediction, size)
 
     def make_row(self, *values: np.ndarray) -> Row:

@@ -104,11 +104,11 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], share: float = SHARE) -> l
     return np.percentile(totals[:, 0] / totals[:, 1], [tail, 100 - tail]).tolist()
 
 
-def format_means(content: Mapping[str, Any], style: TableFormat = "text") -> str:
+def format_means(benchmark: Benchmark, content: Mapping[str, Any], style: TableFormat = "text") -> str:
     """Format the means of `compare_systems`; the better one is bold."""
     rows, best = [["", "first", "second", "difference", f"{SHARE:.0%} interval"]], set()
     for column, entry in content["columns"].items():
-        better = find_best([[entry["first"]], [entry["second"]]], [column])
+        better = find_best(benchmark, [[entry["first"]], [entry["second"]]], [column])
         best |= {(len(rows), 1 + system) for system, _ in better}
         interval = "-" if entry["interval"] is None else "{:+.1f} to {:+.1f}".format(*entry["interval"])
         systems = (_format_system(entry[system], entry[f"{system}_runs"]) for system in ("first", "second"))

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.evaluation.metrics import Measure, crop_to_objects, measure_region_and_contour
 from aotlab.evaluation.sequence_scores import (
+    METRICS,
     FrameScores,
     ScoredObject,
     ScoringPlan,
@@ -121,6 +122,7 @@ def score_labels(
     *,
     ids: Collection[int] | None = None,
     measure: Measure = measure_region_and_contour,
+    metrics: tuple[str, ...] = METRICS,
 ) -> SequenceScores:
     """Score T predicted label maps against T annotations in memory.
 
@@ -132,6 +134,7 @@ def score_labels(
         prediction: T arrays of the same size; the first and last are ignored.
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
         measure: measure of a benchmark; J and F by default.
+        metrics: names of the scores that the measure returns.
 
     Raises:
         InputError: no object, other ids, different numbers or sizes of arrays, fewer than three, an array that is not
@@ -150,7 +153,7 @@ def score_labels(
     scorer = LabelScorer(tuple(ids), measure)
     plan = ScoringPlan("", (), tuple(map(ScoredObject, scorer.ids)), scorer)
     pairs = enumerate(zip(truth[1:], predicted, strict=True), start=1)
-    return join_scores(plan, [scorer.score_labels(f"frame {index}", *pair) for index, pair in pairs])
+    return join_scores(plan, [scorer.score_labels(f"frame {index}", *pair) for index, pair in pairs], metrics)
 
 
 def _to_labels(name: str, value: ArrayLike) -> np.ndarray:

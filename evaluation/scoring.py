@@ -90,6 +90,7 @@ def score_videos(benchmark: Benchmark, videos: Sequence[Video], results: Path, *
         RunStopped: a process died.
     """
     report, plans = ScoringResult(), list[ScoringPlan]()
+    metrics = (*benchmark.metrics, *benchmark.measures)
     for video in videos:
         with collect_failure(report.failures, video.name, "not scored", WORKERS_REMEDY):
             require_readable([video])
@@ -120,7 +121,7 @@ def score_videos(benchmark: Benchmark, videos: Sequence[Video], results: Path, *
                 for part in frames:
                     frame_scores.append(part)
                     bar.update()
-                scores = report.scores[plan.name] = join_scores(plan, frame_scores)
+                scores = report.scores[plan.name] = join_scores(plan, frame_scores, metrics)
                 if scores.unknown_ids:
                     ids = ", ".join(map(str, sorted(scores.unknown_ids)))
                     log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)

@@ -11,11 +11,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import require_none_missing
 
 FrameScores = tuple[np.ndarray, set[int]]
-"""J, F and further metrics of a frame, M×K float64, and the predicted ids that were ignored."""
+"""The M metrics of a frame, M×K float64, and the predicted ids that were ignored."""
+METRICS = ("J", "F")
+"""Names of the metrics of DAVIS."""
 
 
 class ScoredObject(NamedTuple):
@@ -66,7 +68,7 @@ class ScoringPlan:
 
 @dataclass(frozen=True, eq=False)
 class SequenceScores:
-    """J, F and further values of every object in every scored frame, from 0 to 1."""
+    """Metrics, such as J and F, of every object in every scored frame, from 0 to 1."""
 
     values: np.ndarray
     """M×K×N float64; NaN if a frame does not count for an object."""
@@ -76,29 +78,33 @@ class SequenceScores:
     """Stem of each column; "" for a missing frame that counts as 0."""
     unknown_ids: frozenset[int] = frozenset()
     """Predicted ids that are not objects of the sequence and were ignored."""
+    metrics: tuple[str, ...] = METRICS
+    """Names of the M values."""
 
     @property
     def J(self) -> float:  # noqa: N802
-        """Mean J of the objects, from 0 to 1."""
-        return self._mean(0)
+        """Mean J of the objects, from 0 to 1; raises `AttributeError` if it is not among the metrics."""
+        return self._mean("J")
 
     @property
     def F(self) -> float:  # noqa: N802
-        """Mean F of the objects, from 0 to 1; F_dot by the rules of MOSE v2."""
-        return self._mean(1)
+        """Mean F of the objects, from 0 to 1; raises `AttributeError` if it is not among the metrics."""
+        return self._mean("F")
 
     @property
     def mean(self) -> float:
-        """J&F, the mean of J and F, from 0 to 1."""
+        """J&F, the mean of J and F, from 0 to 1; raises `AttributeError` if one is not among the metrics."""
         return (self.J + self.F) / 2
 
-    def _mean(self, metric: int) -> float:
+    def _mean(self, metric: str) -> float:
         """Return the mean over the objects of their means over frames."""
-        return float(np.nanmean(self.values[metric], axis=1).mean())
+        if metric not in self.metrics:
+            raise AttributeError(f"no {metric}: the metrics are {', '.join(self.metrics)}")
+        return float(np.nanmean(self.values[self.metrics.index(metric)], axis=1).mean())
 
     @property
     def region(self) -> np.ndarray:
-        """J, K×N."""
+        """The first metric, J in all built-in benchmarks, K×N."""
         return np.asarray(self.values[0])
 
     @property
@@ -128,9 +134,14 @@ def raise_if_unknown(unknown: Collection[int], ids: Iterable[int], file: object)
         raise InputError(f"unknown ids {listed}", subject=file, remedy=f"the objects are {known}")
 
 
-def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceScores:
-    """Join the scores of all frames, in order, to a sequence's scores."""
+def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores], metrics: tuple[str, ...]) -> SequenceScores:
+    """Join the scores of all frames, in order, to a sequence's scores.
+
+    ``metrics``: names of the M scores; raises `InputError` if there are others.
+    """
     values = np.stack([values for values, _ in frames], axis=2)
+    problem, remedy = f"the measure returned {len(values)} scores", "give a name for each as Benchmark.metrics"
+    require(len(values) == len(metrics), problem, subject=f"metrics {', '.join(metrics)}", remedy=remedy)
     if plan.is_counted is not None:
         values = np.where(plan.is_counted, values, np.nan)
     if plan.object_present is not None:
@@ -145,4 +156,4 @@ def join_scores(plan: ScoringPlan, frames: Sequence[FrameScores]) -> SequenceSco
         values = np.concatenate([values, extra], axis=2)
         stems += ("",) * max(missing_counts)
     unknown = frozenset[int]().union(*(ids for _, ids in frames))
-    return SequenceScores(values, plan.objects, stems, unknown)
+    return SequenceScores(values, plan.objects, stems, unknown, metrics)

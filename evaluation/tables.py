@@ -13,7 +13,7 @@ from aotlab.utils.tables import TableFormat, format_rows
 
 def make_object_rows(benchmark: Benchmark, scores: SequenceScores) -> list[Row]:
     """Return one row per object of a sequence, from the frames that count for it."""
-    rows, count = [], len(scores.values) - len(benchmark.measures)
+    rows, count = [], len(benchmark.metrics)
     for index, region in enumerate(scores.region):
         scored = ~np.isnan(region)
         row = benchmark.make_row(*(values[index][scored] for values in scores.values[:count]))
@@ -83,21 +83,23 @@ def format_value(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def compare_tables(tables: Mapping[str, Mapping[str, Any]], style: TableFormat = "text") -> str:
+def compare_tables(benchmark: Benchmark, tables: Mapping[str, Mapping[str, Any]], style: TableFormat = "text") -> str:
     """Format the summaries of several tables, one row per name of a table; the best values are bold."""
     columns = dict.fromkeys(key for table in tables.values() for key in table if key != "sequences")
     values = [[table.get(key) for key in columns] for table in tables.values()]
     rows = [["results", *columns]]
     rows += [[name, *map(format_value, row)] for name, row in zip(tables, values, strict=True)]
-    best = {(row + 1, column + 1) for row, column in find_best(values, [*columns])}
+    best = {(row + 1, column + 1) for row, column in find_best(benchmark, values, [*columns])}
     return format_rows(rows, style, best=best)
 
 
-def find_best(values: Sequence[Sequence[float | None]], names: Sequence[str]) -> set[tuple[int, int]]:
-    """Return (row, column) of the best values of each column as printed, if they differ; small decay is good."""
+def find_best(
+    benchmark: Benchmark, values: Sequence[Sequence[float | None]], names: Sequence[str]
+) -> set[tuple[int, int]]:
+    """Return (row, column) of the best values of each column as printed, if they differ; ``names``: of the columns."""
     best = set()
     for index, name in enumerate(names):
-        sign = -1 if name.endswith("-Decay") else 1
+        sign = -1 if name in benchmark.lower_is_better else 1
         column = {
             row: sign * round(line[index] or 0.0, 1) for row, line in enumerate(values) if line[index] is not None
         }

@@ -12,6 +12,7 @@ from PIL import Image
 
 from aotlab.dataloaders.labeled_video import Video, find_masks_folder
 from aotlab.dataloaders.object_masks import extract_object_ids
+from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.object_scores import read_object_results
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
@@ -31,7 +32,7 @@ class WorstFrame(NamedTuple):
     """The worst frame of an object in a stretch of frames that are about as bad."""
 
     value: float
-    """Mean of J and F of the object on the frame, or its difference between two systems, in percent."""
+    """Benchmark's first column of the object on the frame, or its difference between two systems, in percent."""
     sequence: str
     object_id: int
     object_name: str
@@ -43,7 +44,7 @@ class WorstFrame(NamedTuple):
     last: str
 
 
-def find_worst_frames(systems: Sequence[Sequence[Run]], count: int) -> list[WorstFrame]:
+def find_worst_frames(benchmark: Benchmark, systems: Sequence[Sequence[Run]], count: int) -> list[WorstFrame]:
     """Return the ``count`` worst frames, worst first, one for each stretch of frames of an object.
 
     Args:
@@ -53,8 +54,8 @@ def find_worst_frames(systems: Sequence[Sequence[Run]], count: int) -> list[Wors
     """
     frames = []
     for name in set.intersection(*(set(run) for runs in systems for run in runs)):
-        means = [np.mean([run[name].values[:2].mean(axis=0) for run in runs], axis=0) for runs in systems]
-        values, best = (100 * (means[1] - means[0]), 0.0) if len(systems) > 1 else (100 * means[0], 100.0)
+        means = [np.mean([score_frames(benchmark, run[name]) for run in runs], axis=0) for runs in systems]
+        values, best = (means[1] - means[0], 0.0) if len(systems) > 1 else (means[0], 100.0)
         scores = systems[0][0][name]
         for item, row in zip(scores.objects, values, strict=True):
             for index, first, last in split_runs(np.where(np.array(scores.frames) == "", np.nan, row)):
@@ -62,6 +63,15 @@ def find_worst_frames(systems: Sequence[Sequence[Run]], count: int) -> list[Wors
                     stems = (scores.frames[at] for at in (index, first, last))
                     frames.append(WorstFrame(float(row[index]), name, item.object_id, item.name, *stems))
     return sorted(frames)[:count]
+
+
+def score_frames(benchmark: Benchmark, scores: SequenceScores) -> np.ndarray:
+    """Return the benchmark's first column of every object and frame, K×N in percent; NaN if it does not count."""
+    values, column = np.full(scores.region.shape, np.nan), benchmark.columns[0]
+    for item, frame in np.argwhere(~np.isnan(scores.region)):
+        row = benchmark.make_row(*scores.values[: len(benchmark.metrics), item, frame, None])
+        values[item, frame] = row.get(column, np.nan)
+    return values
 
 
 def rank_sequences(table: Mapping[str, Any], column: str, count: int, *, limit: float) -> dict[str, float]:

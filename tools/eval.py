@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.evaluation.benchmarks import find_benchmark, select_videos
 from aotlab.tools.cli.command import command, option_group
 from aotlab.tools.cli.options import (
     benchmark_options,
@@ -25,6 +24,7 @@ from aotlab.tools.cli.options import (
     explain_no_score,
     force_results,
     measure_option,
+    open_benchmark,
     plugin_files,
     print_config,
     print_settings,
@@ -150,15 +150,12 @@ def main(
     is_averaged = len(models) > 1 or flip or scales != (1.0,)
     if feedback and not is_averaged:
         raise UsageError("--feedback: applies to averages; give --flip, --scales or several --checkpoint")
-    if not dataset:
-        raise UsageError("--dataset: missing; give the benchmark to run on")
-    output = output or Path("results", dataset)
     require_modules("cv2", "pycocotools", "tqdm")
     # data set and output are checked before the slow part
     flags = ["new_objects"] * new_objects + ["all_frames"] * all_frames
-    benchmark = find_benchmark(dataset, [*flags, *["strict_protocol"] * strict_protocol], measures=measure)
-    all_videos = benchmark.open_videos(root, split)
-    videos, num_sequences = select_videos(all_videos, sequence), len(all_videos)
+    rules = [*flags, *["strict_protocol"] * strict_protocol]
+    benchmark, videos, num_sequences = open_benchmark(dataset, root, split, sequence, rules, measure)
+    output = output or Path("results", benchmark.name)
     require_writable(output)
     from aotlab.benchmark.ensemble import load_tracker
     from aotlab.benchmark.evaluator import evaluate
@@ -172,7 +169,7 @@ def main(
             models, overrides, str(world.device), flip=flip, scales=scales,
             feedback=(feedback or "own") if is_averaged else None,
         )  # fmt: skip
-        inputs = {"dataset": dataset, "split": split, **dict.fromkeys(flags, True), **model}
+        inputs = {"dataset": benchmark.name, "split": split, **dict.fromkeys(flags, True), **model}
         result = evaluate(tracker, videos, output, inputs=inputs, force=force, stop=stop, world=world)
         if result.stopped:
             progress = f"{len(result.sequences)} of {len(videos)} sequences are done, in {output}"

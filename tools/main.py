@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from aotlab import __version__
-from aotlab.tools.cli.command import COMMANDS, COMMON_COMMANDS, EXIT_CODES, OTHER_COMMANDS, CommandGroup
+from aotlab.tools.cli.command import COMMANDS, COMMON_COMMANDS, EXIT_CODES, OTHER_COMMANDS, CommandGroup, find_command
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins, load_plugin
 
@@ -34,13 +33,12 @@ class AotlabGroup(CommandGroup):
         """Return a command of this package or a plug-in; raise `InputError` if it is unknown or not installed."""
         name = cmd_name.replace("_", "-")
         if name in COMMANDS:
-            command: click.Command = importlib.import_module(f"aotlab.tools.{name.replace('-', '_')}").main
-            return command
+            return find_command(name)
         if name in self.commands:
             return self.commands[name]
         plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(COMMAND_PLUGINS).items()}
         if name in plugins:
-            command = load_plugin(plugins[name])
+            command: click.Command = load_plugin(plugins[name])
             return command
         names = {*COMMANDS, *self.commands, *plugins}
         raise InputError("no such command", subject=cmd_name, remedy=suggest(name, names, "see aotlab --help"))

@@ -12,6 +12,7 @@ from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import (
     force_file,
     frame_numbers_option,
+    plugin_files,
     prompt_options,
     segmenter_option,
 )
@@ -26,7 +27,7 @@ from aotlab.utils.files import atomic_path, sibling_path
 @click.argument("source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames")
 @option("--frame", type=Frame, help="frame of a video, or its time code (default: the first)")
 @frame_numbers_option
-@option_group("prompts", *prompt_options(frames=False), segmenter_option())
+@option_group("prompts", *prompt_options(frames=False), segmenter_option(), plugin_files)
 @option(
     "--output",
     type=File,

@@ -90,7 +90,7 @@ def compare_halves(
     content = compare_systems(first, second, columns)
     count = len(halves[0])
     print_note(style, f"\nfirst: {', '.join(titles[:count])}\nsecond: {', '.join(titles[count:])}\n")
-    print(format_means(content, style))
+    print(format_means(benchmark, content, style))
     print_note(style, format_differences(content, columns))
     if plot_file is not None:
         plot_comparison(plot_file, content, columns[0])
@@ -200,7 +200,7 @@ def report_scores(benchmark: Benchmark, report: ScoringResult, style: TableForma
     "<frame>.png of one video",
 )
 @option("--annotations", type=ExistingFolder, help="folder of PNGs to score one video against")
-@benchmark_options(plugin_files)
+@benchmark_options()
 @option(
     "--workers",
     type=PositiveInt,
@@ -210,6 +210,7 @@ def report_scores(benchmark: Benchmark, report: ScoringResult, style: TableForma
 @option_group(
     "output",
     measure_option,
+    plugin_files,
     format_option,
     option("--json", "json_file", type=File, help="write the scores as JSON"),
     flag(
@@ -269,7 +270,7 @@ def main(
 
         content, rows = tabulate_reports(benchmark, {str(folder): report for folder, report in runs}, videos)
         if style == "text" or not compare:
-            print(compare_tables(rows, style))
+            print(compare_tables(benchmark, rows, style))
         num_common = min(len(table["sequences"]) for table in rows.values())
         if any(len(report.scores) > num_common for _, report in runs):
             note = f"over the {num_common} of {len(videos)} sequences that are scored in all folders"
@@ -285,7 +286,7 @@ def main(
     if worst:
         from aotlab.evaluation.worst_frames import find_worst_frames, rank_sequences
 
-        frames = find_worst_frames([[report.scores for _, report in system] for system in systems], worst)
+        frames = find_worst_frames(benchmark, [[report.scores for _, report in system] for system in systems], worst)
         content["worst_sequences"] = rank_sequences(content, benchmark.columns[0], worst, limit=0 if compare else 100)
         content["worst_frames"] = [frame._asdict() for frame in frames]
     if json_file is not None:

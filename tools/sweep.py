@@ -14,8 +14,8 @@ import click
 from click import UsageError
 
 from aotlab.runs.shards import Shard
-from aotlab.tools.cli.command import command, report_failures
-from aotlab.tools.cli.options import device, format_option, plugin_files, shard_option
+from aotlab.tools.cli.command import command, find_command, report_failures
+from aotlab.tools.cli.options import device, format_option, open_benchmark, plugin_files, shard_option
 from aotlab.tools.cli.processes import run_tool
 from aotlab.tools.cli.types import Folder, PositiveInt, flag, option
 from aotlab.utils.errors import require
@@ -79,6 +79,12 @@ def main(
     own = (*OWN_OPTIONS, *["--checkpoint"] * (runs[0].checkpoint is not None))
     for text in evaluation:
         require(text.partition("=")[0] not in own, "set by the sweep", subject=text, remedy="leave it out")
+    with find_command("eval").make_context("aotlab eval", [*evaluation]) as context:  # before hours of training
+        given = context.params
+        flags = [name for name in ("new_objects", "strict_protocol", "all_frames") if given[name]]
+        benchmark, *_ = open_benchmark(
+            given["dataset"], given["root"], given["split"], given["sequence"], flags, given["measure"]
+        )
     failures = {}
     for run in runs[shard.index :: shard.count] if shard else runs:
         commands = list_commands(run, config, evaluation, device)
@@ -92,7 +98,7 @@ def main(
         except subprocess.CalledProcessError as error:
             failures[str(run.folder)] = f"exit code {error.returncode}"
     if not dry_run:
-        print(tabulate_runs(runs, style))
+        print(tabulate_runs(benchmark, runs, style))
     return report_failures(failures)
 
 

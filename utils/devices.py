@@ -85,8 +85,8 @@ def list_devices() -> list[str]:
 
 def synchronize(device: str | torch.device) -> None:
     """Wait until the device has finished all queued work, for timing."""
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
+    if torch.device(device).type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def copy_to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:

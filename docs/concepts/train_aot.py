@@ -1,4 +1,4 @@
-"""AOT's training in one file: clips of images, then of videos; recurrence, loss, schedules, averaged weights.
+"""AOT's training loop: clips of images, then of videos, with the recurrence, the loss and the schedules of aotlab.
 
 Run it in a checkout with a folder that has JPEGImages/480p/VIDEO/*.jpg and Annotations/480p/VIDEO/*.png::
 

@@ -18,9 +18,9 @@ from aotlab.engine.training.listener import TrainingListener
 from aotlab.engine.training.record import RunRecord
 from aotlab.engine.training.saved_states import save_state, stop_if_interrupted
 from aotlab.engine.training.state import TrainState
+from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.label_scores import score_labels
-from aotlab.evaluation.metrics import Measure, measure_region_and_contour
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import list_ids
@@ -97,7 +97,7 @@ def validate(
             tracker.set_depth(depth)
         rank_scores = {}
         for index in indices:
-            if (video_score := score_video(tracker, videos[index], stop, benchmark.measure)) is None:
+            if (video_score := score_video(tracker, videos[index], stop, benchmark)) is None:
                 break
             rank_scores[index] = video_score
             report(place * len(indices) + len(rank_scores), len(depths) * len(indices))
@@ -111,9 +111,7 @@ def validate(
     return scores
 
 
-def score_video(
-    tracker: Tracker, video: Video, stop: StopFlag, measure: Measure = measure_region_and_contour
-) -> SequenceScores | None:
+def score_video(tracker: Tracker, video: Video, stop: StopFlag, benchmark: Benchmark) -> SequenceScores | None:
     """Track a video from its first mask and score all frames; return None if ``stop`` is set before the last frame."""
     annotations: list[np.ndarray] = []
     labels: list[np.ndarray] = []
@@ -124,4 +122,5 @@ def score_video(
                 return None
             annotations.append(extract_object_ids(mask))
             labels.append(tracker.step(image, None if labels else annotations[0]).labels)
-    return score_labels(annotations, labels, ids=sorted(list_ids(annotations[0])), measure=measure)
+    ids, measure = sorted(list_ids(annotations[0])), benchmark.measure
+    return score_labels(annotations, labels, ids=ids, measure=measure, metrics=benchmark.metrics)

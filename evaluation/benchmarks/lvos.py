@@ -39,6 +39,7 @@ class LVOSv2(Benchmark):
     server_splits = ("test",)
     submission_suffix = ".zip"
     columns = ("J&F", "J", "F", "V")
+    lower_is_better = ("V", "V_seen", "V_unseen")
     min_frames = 2
 
     def read_videos(self, root: Path, split: str) -> list[Video]:

@@ -35,6 +35,8 @@ class MOSEv2(MOSE):
     source = "https://mose.video"
     folder = "MOSEv2"
     columns = ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F")
+    lower_is_better = ()
+    metrics = ("J", "F_dot", "F", "absent")
 
     def read_videos(self, root: Path, split: str) -> list[Video]:
         return read_mose(root, split, list_objects=True)

@@ -29,6 +29,8 @@ class VOST(Benchmark):
     server_splits = ("test",)
     submission_suffix = ".zip"
     columns = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
+    lower_is_better = ("J-Decay", "J_tr-Decay")
+    metrics = ("J",)
 
     all_frames: bool = False
 

@@ -31,6 +31,7 @@ class YouTubeVOS2019(Benchmark):
     server_splits = VALID_SPLITS
     submission_suffix = ".zip"
     columns = ("J&F", "J", "F")
+    lower_is_better = ()
     min_frames = 2
 
     all_frames: bool = False

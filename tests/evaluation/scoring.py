@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import join_scores, require_predictions
+from aotlab.evaluation.sequence_scores import METRICS, join_scores, require_predictions
 
 
-def score_sequence(plan, results):
+def score_sequence(plan, results, metrics=METRICS):
     """Return the `SequenceScores` of a folder of results."""
     require_predictions(plan, results)
-    return join_scores(plan, [plan.scorer.score(results, frame) for frame in plan.frames])
+    return join_scores(plan, [plan.scorer.score(results, frame) for frame in plan.frames], metrics)
 
 
 def find_boundary(mask):

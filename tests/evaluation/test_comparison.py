@@ -23,6 +23,7 @@ def make_table(**sequences):
     }
 
 
+DAVIS = find_benchmark("davis2017")
 FIRST = make_table(bear=[(50.0, 60.0), (70.0, 80.0)], camel=[(90.0, 90.0)], dog=[(10.0, 10.0)])
 SECOND = make_table(bear=[(54.0, 60.0), (72.0, 84.0)], camel=[(89.0, 90.0)], dog=[(10.0, 10.0)])
 
@@ -53,7 +54,7 @@ def test_runs_of_a_system_are_averaged():
     assert content["sequences"]["bear"]["objects"] == {"1": {"J": 6.0}, "2": {"J": 2.0}}
     assert (content["better"], content["worse"], content["equal"]) == (1, 0, 2)
     assert content["columns"]["J"]["second_runs"] == [56.25, 57.75]
-    assert format_means(content).splitlines()[2].split()[1:7] == ["55.0", "±", "0.0", "57.0", "±", "1.1"]
+    assert format_means(DAVIS, content).splitlines()[2].split()[1:7] == ["55.0", "±", "0.0", "57.0", "±", "1.1"]
 
 
 def test_objects_without_a_score_are_left_out():
@@ -93,7 +94,7 @@ def test_comparison_is_printed_worst_first():
     content = compare_systems([FIRST], [SECOND], ["J", "F"])
     text = format_differences(content, ["J", "F"])
     lines = [line.split() for line in text.splitlines()]
-    assert format_means(content).splitlines()[2].split()[:4] == ["J", "55.0", "56.2", "+1.2"]
+    assert format_means(DAVIS, content).splitlines()[2].split()[:4] == ["J", "55.0", "56.2", "+1.2"]
     assert "the second is better on 1, worse on 1, equal on 1 of 3 sequences" in text
     assert lines[-5:] == [
         ["camel", "1", "-1.0", "+0.0"], ["dog", "1", "+0.0", "+0.0"],

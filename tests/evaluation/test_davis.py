@@ -51,6 +51,23 @@ def test_means_of_scores_are_those_of_the_table_from_0_to_1():
     assert [scores.J, scores.F, scores.mean] == pytest.approx(expected, rel=1e-12)
 
 
+def test_scores_are_found_by_their_names():
+    labels = np.ones((3, 8, 8), np.uint8)
+    vost, mosev2 = map(find_benchmark, ("vost", "mosev2"))
+    scores = score_labels(labels, labels, measure=vost.measure, metrics=vost.metrics)
+    assert scores.J == 1
+    for name in ("F", "mean"):
+        with pytest.raises(AttributeError, match="no F: the metrics are J"):
+            getattr(scores, name)
+    assert score_labels(labels, labels, measure=mosev2.measure, metrics=mosev2.metrics).F == 1
+
+
+def test_measure_with_other_scores_than_named_rejected():
+    labels = np.ones((3, 8, 8), np.uint8)
+    with pytest.raises(InputError, match=r"^metrics J, F: the measure returned 1 scores; give a name for each as"):
+        score_labels(labels, labels, measure=find_benchmark("vost").measure)
+
+
 def test_means_weight_objects_equally():
     values = np.array([[[1, np.nan, np.nan], [0, 0, 0]], [[1, np.nan, np.nan], [1, 1, 1]]])
     scores = SequenceScores(values, (ScoredObject(1), ScoredObject(2)))

@@ -7,7 +7,7 @@ from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.label_scores import LabelScorer
 from aotlab.evaluation.metrics import crop_to_objects, measure_region_and_contour, region_similarity
 from aotlab.evaluation.rows import compute_statistics
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, SequenceScores, join_scores
+from aotlab.evaluation.sequence_scores import METRICS, ScoredObject, ScoringPlan, SequenceScores, join_scores
 from aotlab.evaluation.tables import format_table, make_scores_table
 from tests.golden.references import golden_arrays
 
@@ -48,7 +48,7 @@ def test_statistics_equal_the_reference():
 def test_missing_frames_count_as_zero_for_their_object():
     objects = ScoredObject(1, missing_frames=2), ScoredObject(2, missing_frames=1)
     plan = ScoringPlan("a", (), objects, LabelScorer((1, 2)))
-    scores = join_scores(plan, [(np.ones((2, 2)), set())])
+    scores = join_scores(plan, [(np.ones((2, 2)), set())], METRICS)
     np.testing.assert_array_equal(scores.region, [[1, 0, 0], [1, 0, np.nan]])
 
 

@@ -83,7 +83,7 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     write_masks(tmp_path / "results", labels)
     stems = tuple(path.stem for path in truth)
     video = Video("a", (), annotations=truth, objects=(ObjectInfo(3, stems), ObjectInfo(7, stems)))
-    scores = score_sequence(MOSEV2.plan(video), tmp_path / "results")
+    scores = score_sequence(MOSEV2.plan(video), tmp_path / "results", MOSEV2.metrics)
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
     assert scores.values.shape == (4, 2, 4)
     assert scores.values[3].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]

@@ -17,7 +17,7 @@ from aotlab.sdk import Benchmark, read_video
 @dataclass(frozen=True)
 class Nested(Benchmark):
     layout = "<video>/images, <video>/masks"
-    columns = ("area",)
+    columns = metrics = ("area",)
     has_splits = False
     submission_suffix = ".txt"
 

@@ -46,6 +46,14 @@ def test_measure_is_one_more_column(name, tmp_path, plugin):
     assert scores["measures"]["dice"]["file"] == "mine.py"
 
 
+def test_measure_is_added_to_the_scores_of_one_video(tmp_path, plugin):
+    miniatures.make_with_results("folder", tmp_path)
+    name, content = "first", tmp_path / "scores.json"
+    line = [tmp_path / "results" / name, "--annotations", tmp_path / "root" / "Annotations" / name, "--json", content]
+    assert score([*map(str, line), *plugin, "--workers", "1"]) == 0
+    assert 0 < json.loads(content.read_text())["dice"] <= 100
+
+
 def test_measure_is_computed_by_workers(tmp_path, plugin, monkeypatch):
     monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     assert score_miniature("davis2017", tmp_path, *plugin, "--workers", "2")["dice"] < 100

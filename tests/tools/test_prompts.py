@@ -196,6 +196,22 @@ def test_mask_command_writes_a_palette_png(video, capsys):
     assert "object 7 100 pixels" in capsys.readouterr().out
 
 
+def test_mask_command_uses_the_tracker_of_a_plugin_file(video, tmp_path, unload):
+    (tmp_path / "mine.py").write_text("""
+class Loader:
+    def __init__(self, *_):
+        pass
+
+    def load_segmenter(self):
+        return lambda frame, prompts: frame[..., 0] * 0 + 1
+
+trackers = {"mine": Loader}
+""")
+    line = [str(video / "00003.png"), "--box", "3,3,14,14", "--output", str(tmp_path / "mask.png")]
+    assert mask_cli.main([*line, "--plugin", str(tmp_path / "mine.py"), "--segmenter", "mine"]) == 0
+    assert (read_mask(tmp_path / "mask.png") == 1).all()
+
+
 def test_image_of_16_bits_is_masked_as_its_folder_is(tmp_path):
     (tmp_path / "deep").mkdir()
     for path in (tmp_path / "one16.png", tmp_path / "deep" / "one16.png"):

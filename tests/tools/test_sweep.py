@@ -9,8 +9,10 @@ import pytest
 
 from aotlab.benchmark.sweep import list_runs
 from aotlab.tools.sweep import main
+from tests import SAMPLE
 
-LINE = ["mini", "memory.frames=2,4", "train.seed=0,1", "--", "eval", "--dataset", "davis2017"]
+DATA = ["--dataset", "davis2017", "--root", str(SAMPLE)]
+LINE = ["mini", "memory.frames=2,4", "train.seed=0,1", "--", "eval", *DATA]
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_settings_are_evaluated_without_a_recipe(fake_commands, tmp_path, capsys
     line = ["rules.hooks=[],[]", "memory.frames=2", "memory.every=3,5"]
     with pytest.raises(Exception, match="two runs have the same folder; give each value once"):
         list_runs(None, line, tmp_path)
-    assert main(["--output", str(tmp_path), *line[1:], "--", "eval", "--dataset", "vost", "--checkpoint", "aott"]) == 0
+    assert main(["--output", str(tmp_path), *line[1:], "--", "eval", *DATA]) == 0
     assert [call[0] for call in fake_commands] == ["eval", "eval"]
     assert fake_commands[0][-2:] == ["memory.frames=2", "memory.every=3"]
     assert capsys.readouterr().out.splitlines()[0].split() == ["memory.every", "J&F"]
@@ -83,7 +85,14 @@ def test_dry_run_prints_commands(fake_commands, tmp_path, capsys):
         (["mini", "aotl", "--", "eval"], "aotl: not KEY=VALUE; give one CONFIG, and settings"),
         ([*LINE, "--checkpoint", "aott"], "--checkpoint: set by the sweep; leave it out"),
         ([*LINE, "--output=out"], "--output=out: set by the sweep; leave it out"),
+        ([*LINE, "--dataset", "davis2071"], "--dataset: davis2071: not one of davis2016"),
+        ([*LINE, "--root", "absent"], "absent: no such folder"),
+        ([*LINE, "--sequence", "pnd"], "sequence pnd: not one of pond"),
+        ([*LINE, "--fip"], "--fip"),
+        (["mini", "memory.frames=2", "--", "eval"], "--dataset: missing; give the benchmark to run on"),
     ],
 )
-def test_unusable_sweep_rejected(line, message, run_expecting_error):
-    assert message in run_expecting_error(main, *line)
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]], ids=["run", "dry_run"])
+def test_unusable_sweep_rejected(line, message, dry_run, fake_commands, run_expecting_error):
+    assert message in run_expecting_error(main, *dry_run, *line)
+    assert not fake_commands

@@ -63,6 +63,14 @@ def test_mps_falls_back_with_one_warning(monkeypatch, caplog):
     assert caplog.text.count("run on the CPU") == 1
 
 
+def test_every_accelerator_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    for name in ("cpu", "mps", "cuda:1"):
+        devices.synchronize(name)
+    assert waited == ["mps", "cuda:1"]
+
+
 @pytest.fixture
 def log(caplog):
     """Log of a test in which the device is chosen again."""

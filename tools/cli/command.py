@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
@@ -139,6 +140,12 @@ def command(
         help: text above the options; None: that of `COMMANDS`, or the docstring of the function.
     """
     return click.command(name, Command, help=help or COMMANDS.get(name.removeprefix("aotlab ")), epilog=epilog)
+
+
+def find_command(name: str) -> click.Command:
+    """Import a command of `COMMANDS`."""
+    command: click.Command = importlib.import_module(f"aotlab.tools.{name.replace('-', '_')}").main
+    return command
 
 
 def option_group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:

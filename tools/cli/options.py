@@ -13,7 +13,7 @@ import click
 from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark
+from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark, select_videos
 from aotlab.media.matching import FORMAT_OPTION, START_NUMBER_OPTION, VIDEO_SUFFIXES
 from aotlab.media.value_syntax import MaskFormat
 from aotlab.runs.output_options import list_output_options
@@ -36,6 +36,7 @@ from aotlab.utils.tables import TABLE_FORMATS
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
+    from aotlab.dataloaders.labeled_video import Video
     from aotlab.evaluation.benchmark import Benchmark
 
 Decorator = Callable[[Any], Any]
@@ -247,6 +248,18 @@ def benchmark_options(*others: Decorator) -> Decorator:
         flag("--strict-protocol", "score objects that no annotation has, as the public evaluators do"),
         *others,
     )
+
+
+def open_benchmark(
+    dataset: str | None, root: Path | None, split: str, sequence: Sequence[str], flags: Sequence[str],
+    measure: Sequence[str],
+) -> tuple[Benchmark, list[Video], int]:  # fmt: skip
+    """Return the benchmark of a command line, its videos to run on, and the number of videos in the split."""
+    if not dataset:
+        raise click.UsageError("--dataset: missing; give the benchmark to run on")
+    benchmark = find_benchmark(dataset, flags, measures=measure)
+    videos = benchmark.open_videos(root, split)
+    return benchmark, select_videos(videos, sequence), len(videos)
 
 
 def explain_no_score(benchmark: Benchmark, root: Path | None, split: str, results: Path) -> str | None:

@@ -26,7 +26,7 @@ def test_validation_scores_every_depth(tmp_path):
     scores, expected = validate(model, config, videos, Distributed("cpu"), StopFlag(), lambda *_: None), {}
     for depth, suffix in ((1, " at depth 1"), (2, " at depth 2"), (3, "")):
         tracker = Tracker(*small_model.build("aost", f"model.depth={depth}"))
-        scores_of_video = score_video(tracker, videos[0], StopFlag())
+        scores_of_video = score_video(tracker, videos[0], StopFlag(), find_benchmark("folder"))
         assert scores_of_video is not None
         table = make_scores_table(find_benchmark("folder"), {"one": scores_of_video})
         expected |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}

@@ -77,7 +77,7 @@ def test_layout_of_a_plugin_trains_and_validates(offer, recipe):
 def test_validation_scores_by_a_benchmark_of_a_plugin(offer, recipe):
     @dataclass(frozen=True)
     class Precise(Benchmark):
-        columns = ("precision",)
+        columns = metrics = ("precision",)
 
         def measure(self, annotation, prediction, size):
             return [(annotation & prediction).sum() / max(prediction.sum(), 1)]

@@ -26,7 +26,7 @@ def test_validation_scores_equal_those_of_eval(tmp_path, ids):
     write_masks(tmp_path / "results" / "a", masks[:1].repeat(5, 0))
     write_plain(tmp_path / "JPEGImages" / "a", 5, SIZE)
     (video,) = map(select_labeled_frames, read_video_folders(tmp_path))
-    scores = score_video(RepeatingTracker(), video, StopFlag())
+    scores = score_video(RepeatingTracker(), video, StopFlag(), find_benchmark("folder"))
     assert scores is not None
     folder = find_benchmark("folder")
     validated = make_scores_table(folder, {"a": scores})
