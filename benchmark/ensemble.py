@@ -115,7 +115,7 @@ class Ensemble:
         Call `reset` after any failure other than bad input.
         """
         first = self.branches[0].tracker
-        segmenter = first.segmenter if isinstance(first, SegmentingTracker) else load_segmenter()
+        segmenter = (first.segmenter if isinstance(first, SegmentingTracker) else None) or load_segmenter()
         frame, mask, size = prepare_inputs(
             frame, mask, size, prompts, is_tracking=bool(self.ids), frame_shape=self._frame_shape, segmenter=segmenter
         )

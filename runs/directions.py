@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aotlab.engine.tracking.interfaces import CutTracker, EdgeTracker, VideoTracker
+from aotlab.engine.tracking.interfaces import CutDetector, SoftEdgeTracker, VideoTracker
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.runs.merging import PredictionFile, TemporaryArrays, merge_predictions
 
@@ -53,7 +53,7 @@ def step(
     for object_id in removed:
         tracker.forget(object_id)
     prediction = tracker.step(image, mask)
-    if soft and mask is not None and isinstance(tracker, EdgeTracker):
+    if soft and mask is not None and isinstance(tracker, SoftEdgeTracker):
         prediction = tracker.soften_edges(image, prediction)
     prediction.start_host_copy(confidence=True)  # which the writer waits for, while the next frame is tracked
     return prediction
@@ -165,7 +165,7 @@ def _track_gap(
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
     if not indices:  # the tracker has just seen the annotated frame before
-        return before is not None and isinstance(tracker, CutTracker) and tracker.is_cut(after.frame)
+        return before is not None and isinstance(tracker, CutDetector) and tracker.is_cut(after.frame)
     cuts: set[int] = set()
     removed = {object_id for index in (*indices, after.frame_index) for object_id in removals.get(index, ())}
     with PredictionFile(gap.folder) as backward:

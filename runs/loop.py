@@ -320,9 +320,8 @@ def add_prompt_masks(prepared: PreparedRun, tracker: VideoTracker) -> Annotation
     from aotlab.engine.tracking.interfaces import SegmentingTracker
 
     chosen = prepared.job.segmenter
-    segmenter = load_segmenter(chosen, device=str(tracker.device))
-    if chosen is None and isinstance(tracker, SegmentingTracker):
-        segmenter = tracker.segmenter
+    segmenter = tracker.segmenter if chosen is None and isinstance(tracker, SegmentingTracker) else None
+    segmenter = segmenter or load_segmenter(chosen, device=str(tracker.device))
     masks = replace(prepared.masks, frames=dict(prepared.masks.frames))
     for index, prompts in prepared.prompts.items():
         labels = segmenter(prepared.source.read(index), prompts, keep=masks.get(index))

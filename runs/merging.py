@@ -112,7 +112,6 @@ def merge_predictions(
             if one direction decides; none if the object is hidden in both. An object without a mask in one direction
             has probability 0 there.
     """
-    from aotlab.engine.tracking.groups import find_indices
     from aotlab.engine.tracking.prediction import Prediction
 
     ids = forward.ids + tuple(object_id for object_id in backward.ids if object_id not in forward.ids)
@@ -124,7 +123,7 @@ def merge_predictions(
                 probability = result.probabilities[1 + result.ids.index(object_id)]
                 total[channel] += share * probability.to(total.device)
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
-    merged = Prediction(ids, total.clamp(min=1e-30).log(), find_indices(total), temperature=forward.temperature)
+    merged = Prediction.from_probabilities(ids, total, temperature=forward.temperature)
     both = [object_id for object_id, weight in weights.items() if 0 < weight < 1]
     return merged, _measure_disagreement(both, forward.labels, backward.labels)
 

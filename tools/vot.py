@@ -22,7 +22,7 @@ def main(
     *, checkpoint: str | Path, config: str | None, overrides: tuple[str, ...], strict: bool, device: str,
     print_config: bool,
 ) -> int:  # fmt: skip
-    from aotlab.engine.tracking.options import TrackerOptions
+    from aotlab.engine.tracking.options import TrackerOptions, find_tracker_plugin
 
     options = TrackerOptions(checkpoint, config, overrides, device)
     if print_config:
@@ -35,7 +35,8 @@ def main(
 
     tracker = options.load()
     formats = ([trax.Region.MASK], [trax.Image.PATH], [COLOR])
-    server = trax.Server(*formats, tracker_name="aotlab", tracker_family="AOT", multiobject=True)
+    family = find_tracker_plugin(checkpoint) or "AOT"
+    server = trax.Server(*formats, tracker_name="aotlab", tracker_family=family, multiobject=True)
     try:
         serve(server, tracker, trax.Mask.create)
     except InputError as error:

@@ -36,16 +36,16 @@ def describe_weights(name: str) -> str:
 
 
 def describe_trackers() -> list[list[str]]:
-    """Return names and notes of the trackers that plug-ins offer, or why one does not load."""
+    """Return names and descriptions of the trackers that plug-ins offer, or why one does not load."""
     from aotlab.utils.plugins import TRACKER_PLUGINS, find_plugin, list_plugin_names
 
     rows = []
     for name in list_plugin_names(TRACKER_PLUGINS):
         try:
-            notes = getattr(find_plugin(TRACKER_PLUGINS, name), "notes", {}).get(name, "")
+            description = getattr(find_plugin(TRACKER_PLUGINS, name), "descriptions", {}).get(name, "")
         except InputError as error:
-            notes = str(error)
-        rows.append([name, notes])
+            description = str(error)
+        rows.append([name, description])
     return rows
 
 

@@ -22,8 +22,9 @@ class VideoTracker(Protocol):
     The other interfaces of this module are optional; callers test for them with `isinstance`.
     """
 
-    device: torch.device
-    """Device of its predictions."""
+    @property
+    def device(self) -> torch.device:
+        """Device of its predictions."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -63,8 +64,8 @@ class VideoTracker(Protocol):
 class TrackerLoader(Protocol):
     """A tracker that is loaded on demand; made for each run, so making one reads no weights.
 
-    Optional attributes: ``settings``, keys of the settings that it accepts; ``notes``, the license and limits by name,
-    printed by ``aotlab weights``; ``load_segmenter()``, which returns a `PromptSegmenter`.
+    Optional attributes: ``settings``, keys of the settings that it accepts; ``descriptions``, the license and limits by
+    name, printed by ``aotlab weights``; ``load_segmenter()``, which returns a `PromptSegmenter`.
     """
 
     def fingerprint(self, digests: InputDigests | None = None) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class ResumableTracker(Protocol):
 
 
 @runtime_checkable
-class EdgeTracker(Protocol):
+class SoftEdgeTracker(Protocol):
     """A tracker that predicts soft edges of a given mask; without it they are hard."""
 
     def soften_edges(self, frame: FrameLike, prediction: Prediction) -> Prediction:
@@ -97,7 +98,7 @@ class EdgeTracker(Protocol):
 
 
 @runtime_checkable
-class CutTracker(Protocol):
+class CutDetector(Protocol):
     """A tracker that detects cuts; without it there are none."""
 
     def is_cut(self, frame: FrameLike) -> bool:
@@ -117,6 +118,8 @@ class TwoStepTracker(Protocol):
 
 @runtime_checkable
 class SegmentingTracker(Protocol):
-    """A tracker with a segmenter of its own; others get prompts in `VideoTracker.step`."""
+    """A tracker that may have a segmenter of its own; runs make masks of prompts with it, else with the bundled one."""
 
-    segmenter: PromptSegmenter
+    @property
+    def segmenter(self) -> PromptSegmenter | None:
+        """Segmenter of the prompts of a run; None: the bundled one."""

@@ -180,13 +180,12 @@ class LazyTracker:
 
 
 def describe_tracker(tracker: VideoTracker) -> dict[str, Any]:
-    """Return what the masks of a loaded tracker depend on: of a plug-in's, its ``fingerprint``, else its class."""
+    """Return what the masks of a loaded tracker depend on; only the class of one of another kind."""
     from aotlab.engine.hooks.cuts import build_hooks
     from aotlab.engine.tracking.tracker import Tracker
 
     if not isinstance(tracker, Tracker):
-        kind = type(tracker)
-        return {**getattr(tracker, "fingerprint", {"tracker": f"{kind.__module__}.{kind.__qualname__}"})}
+        return {"tracker": f"{type(tracker).__module__}.{type(tracker).__qualname__}"}
     hooks = [type(hook).__name__ for hook in tracker.hooks[len(build_hooks(tracker.config.rules)) :]]
     digest = tracker.checkpoint_digest or str(tracker.fingerprint["weights"])
     return describe_model(tracker.config, digest) | ({"hooks": hooks} if hooks else {})

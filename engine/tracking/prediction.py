@@ -21,6 +21,8 @@ from aotlab.engine.tracking.groups import (
     overwrite_with_mask,
 )
 from aotlab.engine.tracking.host_copy import HostCopy
+from aotlab.utils.errors import require
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
@@ -59,8 +61,19 @@ class Prediction:
             logits: (1+n)×H×W, background first, then the objects in the order of ``ids``; `Tensor.softmax` over the
                 channels makes them probabilities.
             temperature: see `temperature`.
+
+        Raises:
+            InputError: not one channel for the background and one per object.
         """
+        _require_channels("logits", logits, ids)
         return cls(tuple(ids), logits.float(), find_indices(logits), temperature=temperature)
+
+    @classmethod
+    def from_probabilities(cls, ids: Sequence[int], probabilities: Tensor, *, temperature: float = 1.0) -> Prediction:
+        """Return the prediction of any model, as `from_logits`, from probabilities (1+n)×H×W of at least 0."""
+        _require_channels("probabilities", probabilities, ids)
+        logits, indices = probabilities.float().clamp(min=1e-30).log(), find_indices(probabilities)
+        return cls(tuple(ids), logits, indices, temperature=temperature)
 
     @classmethod
     def empty(cls, size: ImageSize, device: torch.device | str = "cpu", *, temperature: float = 1.0) -> Prediction:
@@ -129,6 +142,12 @@ class Prediction:
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, channels, probability)
         counts = channels.new_zeros(len(self.logits)).scatter_add_(0, channels, torch.ones_like(channels))
         return (sums / counts.clamp(min=1))[1:]
+
+
+def _require_channels(name: str, maps: Tensor, ids: Sequence[int]) -> None:
+    """Raise `InputError` unless maps are (1+n)×H×W of n objects."""
+    expected = f"expected {1 + len(ids)}×H×W, the background and then {format_count(len(ids), 'object')}"
+    require(maps.dim() == 3 and len(maps) == 1 + len(ids), f"{expected}, got shape {tuple(maps.shape)}", subject=name)
 
 
 class Draft(NamedTuple):

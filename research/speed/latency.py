@@ -152,7 +152,7 @@ def measure_tracking(session: Session) -> list[float]:
 
     The first frame of the session has masks.
     """
-    ratios, tracker = [], session.runner.make_tracker()
+    ratios, tracker = [], session.runner.make_tracker().tracker
     last = min(FRAMES_PER_ROUND, session.document.frames.count - 1)
     for _ in range(ROUNDS):
         alone = _time_tracker(session, tracker, last)

@@ -3,14 +3,13 @@ from .configs.plugins import load_plugins as load_plugins
 from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
 from .engine.tracking.inputs import prepare_inputs as prepare_inputs
 from .engine.tracking.interfaces import (
-    CutTracker as CutTracker,
-    EdgeTracker as EdgeTracker,
+    CutDetector as CutDetector,
+    SoftEdgeTracker as SoftEdgeTracker,
     ResumableTracker as ResumableTracker,
     SegmentingTracker as SegmentingTracker,
     TrackerLoader as TrackerLoader,
     TwoStepTracker as TwoStepTracker,
 )
-from .engine.tracking.options import describe_tracker as describe_tracker
 from .engine.hooks.hook import Hook as Hook
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
 from .engine.memory.relevance import FrameRelevance as FrameRelevance

@@ -117,6 +117,12 @@ def test_prompt_without_a_pixel_does_not_make_the_folder(track, tmp_path, monkey
     assert not (tmp_path / "out").exists()
 
 
+def test_tracker_without_a_segmenter_gets_the_bundled_one(track, tmp_path, monkeypatch):
+    monkeypatch.setattr(Repeater, "segmenter", None)
+    assert track(*BOXES) == 0
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "prompt_masks" / "00000.png"), LABELS)
+
+
 @pytest.mark.slow
 def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     built, build = [], checkpoints.build_model

@@ -1,5 +1,6 @@
 """Small models with random weights: SAM 2, SAM 3's tracker, EdgeTAM and Cutie, for frames of a few pixels."""
 
+import re
 from copy import deepcopy
 from functools import lru_cache
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.configs.files import ROOT
 from aotlab_trackers.sam import SamSegmenter, SamTracker
 
 SIDE = 128
@@ -122,8 +124,18 @@ def build_cutie():
     return build_network(config), config
 
 
+def read_tutorial() -> str:
+    """The code of the tracker of the tutorial."""
+    page = (ROOT / "docs" / "tutorials" / "tracker.md").read_text("utf-8")
+    return re.search(r"```python\n(.+?)```", page, re.DOTALL)[1]
+
+
 def make_tracker(name: str, **options):
     """A tracker of one of aotlab's models or of another's; with options, of a copy of the model."""
+    if name == "flow":
+        names: dict = {}
+        exec(read_tutorial(), names)
+        return names["FlowTracker"]()
     if name == "aot":
         from aotlab import Tracker
         from tests.engine.small_model import build

@@ -5,12 +5,11 @@ import re
 
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.export.synthetic_clip import draw_clip
 from aotlab.tools.eval import main as evaluate
 from aotlab.tools.score import main as score
 from tests.drawn_clips import write_images, write_masks
-from trackers.tests.models import build_sam
+from trackers.tests.models import build_sam, read_tutorial
 
 VIDEOS = ("a", "b", "c", "d")
 
@@ -25,8 +24,7 @@ def root(tmp_path):
 
 
 def test_three_trackers_are_compared_on_four_videos(root, tmp_path, capsys):
-    code = re.search(r"```python\n(.+?)```", (ROOT / "docs/tutorials/tracker.md").read_text("utf-8"), re.DOTALL)
-    (tmp_path / "flow.py").write_text(code[1])
+    (tmp_path / "flow.py").write_text(read_tutorial())
     for part in build_sam("sam2"):
         part.save_pretrained(tmp_path / "weights")
     options = {"aott": [], "flow": ["--plugin", str(tmp_path / "flow.py"), "--checkpoint", "flow"]}

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from aotlab import InputError, TrackerOptions
+from aotlab.utils.files import sha256
 from trackers.tests.models import HEIGHT, WIDTH, build_cutie, draw_frames, draw_mask
 
 pytest.importorskip("cutie", reason="needs rf-cutie (aotlab-trackers[cutie])")
@@ -76,7 +77,7 @@ def test_file_of_weights_is_loaded_by_name(tmp_path):
     options = TrackerOptions(f"cutie_small:{path}", overrides="input.max_short_edge=48", device="cpu")
     tracker = options.load()
     assert tracker.config.max_internal_size == 48
-    assert tracker.fingerprint["weights"]["name"] == f"cutie_small:{path}"
+    assert options.fingerprint()["weights"] == {"name": "cutie_small", "sha256": sha256(path)}
     assert all(map(torch.equal, tracker.network.state_dict().values(), network.state_dict().values()))
     with pytest.raises(InputError, match=r"mine\.pth"):
         TrackerOptions(f"cutie_base:{path}", device="cpu").load()

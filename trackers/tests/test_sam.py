@@ -1,5 +1,6 @@
 """SAM's models against sessions of transformers driven by hand, which drop nothing; their segmenter; loading."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -156,6 +157,8 @@ def test_folder_of_weights_is_loaded_by_name(tmp_path):
     assert made_by["settings"] == {"compute.precision": "bfloat16"}
     assert made_by["library"].startswith("transformers ")
     assert made_by["plugins"]["tracker"]["package"] == "aotlab-trackers"
+    copied = shutil.copytree(tmp_path, tmp_path / "copy")
+    assert replace(options, checkpoint=f"sam2:{copied}").fingerprint() == made_by
     tracker = options.load()
     assert tracker.precision == "bfloat16"
     tracker.step(draw_frames(1)[0], FIRST)

@@ -9,7 +9,7 @@ import torch
 from aotlab import InputError, Prompt, VideoTracker
 from trackers.tests.models import HEIGHT, WIDTH, draw_frames, draw_mask, make_tracker
 
-NAMES = ("aot", "sam2", "sam3", "edgetam", "cutie")
+NAMES = ("aot", "flow", "sam2", "sam3", "edgetam", "cutie")
 FIRST = draw_mask(o1=(4, 24, 4, 30), o300=(28, 46, 34, 60))
 
 
@@ -168,7 +168,7 @@ def test_box_and_point_add_and_correct_objects(tracker):
     assert tracker.step(frames[3]).ids == both.ids
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", NAMES[2:])
 def test_compiled_parts_and_precision_are_those_that_run(name, monkeypatch):
     compiled, called, dtypes = [], set(), set()
 
@@ -222,10 +222,12 @@ def test_interrupted_step_asks_for_a_reset(tracker, monkeypatch):
 
 
 def count_bytes(value, seen):
-    """Bytes of all tensors that a value holds."""
+    """Bytes of all tensors and arrays that a value holds."""
     if id(value) in seen or isinstance(value, torch.nn.Module):
         return 0
     seen.add(id(value))
+    if isinstance(value, np.ndarray):
+        return value.nbytes
     if isinstance(value, torch.Tensor):
         storage = value.untyped_storage()
         return 0 if storage.data_ptr() in seen or seen.add(storage.data_ptr()) else storage.nbytes()

@@ -37,7 +37,7 @@ def open_session(video: str | Path, loader: TrackerLoader, prompter: Prompter | 
     path = Path(video)
     if "://" in str(video) or path.is_char_device() or path.is_fifo():
         raise InputError(f"{video}: a stream; record it to a file first, or track it with aotlab track")
-    return Session.create(open_document(path, **options), lambda: loader().fresh(), prompter, loader)
+    return Session.create(open_document(path, **options), loader.load_fresh, prompter, loader)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from aotlab_studio.session.actions import Track
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
+from aotlab_studio.tracking.models import LoadedTracker
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.trackers import HeldTracker, TruthTracker
 from tests.drawn_clips import segment_by_color
@@ -28,7 +29,8 @@ def hold(session, count):
 
 def open_session(path, tracker=None, **options):
     tracker = tracker or TruthTracker()
-    return Session.create(open_document(path, **options), lambda: tracker, Prompter({"color": segment_by_color}))
+    loaded = tracker if isinstance(tracker, TruthTracker) else LoadedTracker(tracker, "another model")
+    return Session.create(open_document(path, **options), lambda: loaded, Prompter({"color": segment_by_color}))
 
 
 def start_job(session, *args, **options):

@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import Image
 from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.internal import digest_video
-from aotlab.sdk import ObjectClasses, VideoInfo, find_mask_writer, read_annotations
+from aotlab.sdk import ObjectClasses, VideoInfo, find_mask_writer, load_plugins, read_annotations
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.document.folder import digest_output, read_results
@@ -121,6 +122,25 @@ def test_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, n
     assert not Path(url.removeprefix("file://")).exists()
 
 
+PLUGIN = """
+from studio.tests.annotation.trackers import TruthTracker
+
+class Loader:
+    settings = ("memory.every",)
+
+    def __init__(self, checkpoint, settings, device):
+        self.made_by = {"tracker": checkpoint, "settings": settings}
+
+    def fingerprint(self, digests=None):
+        return self.made_by
+
+    def load(self):
+        return TruthTracker()
+
+trackers = {"plain": Loader}
+"""
+
+
 def test_chosen_model_is_loaded_and_kept():
     bundled = BUNDLED_CHECKPOINT
     loading = TrackerLoader(TrackerOptions(bundled, overrides=("memory.policy=first_frame",)))
@@ -128,7 +148,18 @@ def test_chosen_model_is_loaded_and_kept():
     assert "/" not in "".join(loading.models)
     first = loading()
     assert loading() is first
-    assert first.config.memory.policy == "first_frame"
+    assert first.tracker.config.memory.policy == "first_frame"
+
+
+def test_model_of_a_plugin_is_named_by_its_fingerprint(tmp_path):
+    (tmp_path / "plain.py").write_text(PLUGIN)
+    load_plugins([tmp_path / "plain.py"])
+    options = TrackerOptions("plain", device="cpu")
+    names = [
+        TrackerLoader(replace(options, overrides=(f"memory.every={every}",))).load_fresh().model for every in (2, 3, 2)
+    ]
+    assert names[0] == names[2] != names[1]
+    assert re.fullmatch(r"plain, settings \w{16}, aotlab \S+", names[0])
 
 
 @pytest.mark.parametrize("options", ["", "overrides=('input.scale=0.5',), device='cpu'"])

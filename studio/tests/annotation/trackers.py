@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from aotlab import Prediction
+from aotlab_studio.tracking.models import describe_model
 from studio.tests.annotation.clips import find_frame_number, truth
 
 
@@ -22,9 +23,13 @@ class TruthTracker:
 
     def __init__(self, *, lose=(), fail_at=None, digest="0"):
         self.lose, self.fail_at = lose, fail_at
-        self.fingerprint = {"weights": {"name": "truth", "sha256": digest * 64}}
+        self.model = describe_model("truth", {"weights": {"name": "truth", "sha256": digest * 64}})
         self.calls = []
         self.reset()
+
+    def __iter__(self):
+        """Iterate over itself and its model, as a `LoadedTracker`."""
+        return iter((self, self.model))
 
     def fresh(self):
         return self

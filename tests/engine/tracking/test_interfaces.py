@@ -46,6 +46,21 @@ def test_prediction_is_built_from_logits_of_any_model():
     assert empty.probabilities.tolist() == torch.ones(1, 2, 3).tolist()
 
 
+def test_prediction_is_built_from_probabilities_of_any_model():
+    prediction = Prediction.from_probabilities([300, 5], torch.tensor([[[0.5, 0.0]], [[0.2, 0.0]], [[0.3, 1.0]]]))
+    assert prediction.labels.tolist() == [[0, 5]]
+    torch.testing.assert_close(prediction.probabilities[:, 0, 0], torch.tensor([0.5, 0.2, 0.3]))
+    assert prediction.confidence == {300: 0.0, 5: 1.0}
+
+
+@pytest.mark.parametrize("name", ["logits", "probabilities"])
+@pytest.mark.parametrize("shape", [(2, 4, 6), (4, 6), (1, 3, 4, 6)])
+def test_prediction_with_other_channels_is_refused(name, shape):
+    words = rf"{name}: expected 3×H×W, the background and then 2 objects, got shape \({shape[0]}, "
+    with pytest.raises(InputError, match=words):
+        getattr(Prediction, f"from_{name}")([7, 9], torch.ones(shape))
+
+
 def test_mask_takes_its_pixels_and_its_objects_lose_all_others():
     logits = torch.tensor([[[0.0] * 4], [[1.0, 1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0, 0.0]]])
     mask = np.array([[0, 7, 7, 7]])

@@ -18,11 +18,9 @@ from aotlab import InputError, Prediction, Prompt, sdk
 class ModelTracker(ABC):
     """A `VideoTracker` of another project's model; subclasses define the abstract methods."""
 
-    def __init__(self, *, device: str, precision: str, fingerprint: Mapping[str, Any] | None) -> None:
-        """``fingerprint``: what masks depend on, as `TrackerLoader.fingerprint`; None for models made in Python."""
+    def __init__(self, *, device: str, precision: str) -> None:
         self.device = sdk.pick_device(device)
         self.precision = sdk.resolve_precision(precision, self.device)
-        self.fingerprint = dict(fingerprint or {"tracker": type(self).__name__})
         self.reset()
 
     def reset(self, length: int | None = None) -> None:

@@ -71,7 +71,6 @@ class CutieTracker(ModelTracker):
         device: str = "auto",
         precision: str = "float32",
         compile: bool = False,
-        fingerprint: Mapping[str, Any] | None = None,
     ) -> None:
         """Move the network, in evaluation mode, to the device; ``config``: `make_config`; see `ModelTracker`."""
         self.network, self.config = network.to(sdk.pick_device(device)).eval(), config
@@ -79,7 +78,7 @@ class CutieTracker(ModelTracker):
         if compile:
             for part in (network.pixel_encoder, network.mask_encoder, network.mask_decoder):
                 part.compile()
-        super().__init__(device=device, precision=precision, fingerprint=fingerprint)
+        super().__init__(device=device, precision=precision)
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -45,7 +45,7 @@ class SamLoader:
     """
 
     settings = ("compute.precision", "compute.compile")
-    notes: ClassVar = {
+    descriptions: ClassVar = {
         name: f"license {LICENSES[family]}; {REPOSITORIES.get(name, 'sam2:OWNER/NAME or a folder')}; {LIMITS}"
         for name in ("sam2", *REPOSITORIES)
         for family in LICENSES
@@ -56,7 +56,6 @@ class SamLoader:
     def __init__(self, checkpoint: str, settings: Mapping[str, Any], device: str) -> None:
         self._settings, self._device = dict(settings), device
         self._family, self._address = resolve_sam(checkpoint)
-        self._checkpoint = checkpoint
         _require_library("transformers", "sam", checkpoint)
 
     def fingerprint(self, digests: sdk.InputDigests | None = None) -> dict[str, Any]:
@@ -64,7 +63,7 @@ class SamLoader:
         folder = fetch_model(self._family, self._address)
         files = sorted(path for pattern in HUB_FILES for path in folder.glob(pattern))
         digest = (digests or sdk.InputDigests()).digest(folder, files)
-        return describe(self._checkpoint, digest, self._settings, "transformers")
+        return describe(self._family, digest, self._settings, "transformers")
 
     def load(self) -> SamTracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
@@ -73,8 +72,7 @@ class SamLoader:
         model, processor = read_model(self._family, fetch_model(self._family, self._address), video=True)
         return SamTracker(
             model, processor, device=self._device, precision=self._settings.get("compute.precision", "float32"),
-            compile=self._settings.get("compute.compile", False), fingerprint=self.fingerprint(),
-            segmenter=self.load_segmenter(),
+            compile=self._settings.get("compute.compile", False), segmenter=self.load_segmenter(),
         )  # fmt: skip
 
     def load_segmenter(self) -> SamSegmenter:
@@ -91,21 +89,21 @@ class CutieLoader:
     """Loader of Cutie: ``cutie_base``, ``cutie_small``, or one of them with a file: ``cutie_base:FILE``."""
 
     settings = ("compute.precision", "compute.compile", "input.max_short_edge")
-    notes: ClassVar = {
+    descriptions: ClassVar = {
         name: f"license {CUTIE_LICENSE}; {file} of hkchengrex/Cutie; prompts by the bundled segmenter; {LIMITS}"
         for name, file in CUTIE_FILES.items()
     }
     """Lines of ``aotlab weights`` by name."""
 
     def __init__(self, checkpoint: str, settings: Mapping[str, Any], device: str) -> None:
-        self._settings, self._device, self._checkpoint = dict(settings), device, checkpoint
+        self._settings, self._device = dict(settings), device
         self._name, _, self._file = checkpoint.partition(":")
         _require_library("cutie", "cutie", checkpoint)
 
     def fingerprint(self, digests: sdk.InputDigests | None = None) -> dict[str, Any]:
         """Return the digest of the weights, the settings and the library's version."""
         digest = (digests or sdk.InputDigests()).digest(self._find_file())
-        return describe(self._checkpoint, digest, self._settings, "rf-cutie")
+        return describe(self._name, digest, self._settings, "rf-cutie")
 
     def load(self) -> CutieTracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
@@ -118,7 +116,7 @@ class CutieLoader:
         load_weights(network, self._find_file())
         return CutieTracker(
             network, config, device=self._device, precision=self._settings.get("compute.precision", "float32"),
-            compile=self._settings.get("compute.compile", False), fingerprint=self.fingerprint(),
+            compile=self._settings.get("compute.compile", False),
         )  # fmt: skip
 
     def _find_file(self) -> Path:
@@ -158,10 +156,10 @@ def fetch_model(family: str, address: str) -> Path:
         return Path(snapshot_download(address, allow_patterns=[*HUB_FILES]))
 
 
-def describe(checkpoint: str, digest: str, settings: Mapping[str, Any], library: str) -> dict[str, Any]:
+def describe(name: str, digest: str, settings: Mapping[str, Any], library: str) -> dict[str, Any]:
     """Return the fingerprint of a tracker."""
     return {
-        "weights": {"name": checkpoint, "sha256": digest},
+        "weights": {"name": name, "sha256": digest},
         "settings": dict(settings),
         "library": f"{library} {version(library)}",
     }

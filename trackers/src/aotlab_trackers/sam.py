@@ -54,7 +54,6 @@ class SamTracker(ModelTracker):
         device: str = "auto",
         precision: str = "float32",
         compile: bool = False,
-        fingerprint: Mapping[str, Any] | None = None,
         segmenter: sdk.PromptSegmenter | None = None,
     ) -> None:
         """Move the model, in evaluation mode, to the device.
@@ -62,15 +61,13 @@ class SamTracker(ModelTracker):
         ``segmenter``: makes masks of prompts before a run, which stores them; `step` gives prompts to the model itself.
         Others: see `ModelTracker`.
         """
-        self.processor = processor
-        if segmenter is not None:
-            self.segmenter = segmenter
+        self.processor, self.segmenter = processor, segmenter
         self.model = model.to(sdk.pick_device(device)).eval()
         model._use_mask_as_output = partial(_use_mask, type(model)._use_mask_as_output.__get__(model))
         if compile:
             for part in (model.vision_encoder, model.memory_attention):
                 part.compile()
-        super().__init__(device=device, precision=precision, fingerprint=fingerprint)
+        super().__init__(device=device, precision=precision)
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -22,14 +22,14 @@ from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.states import can_track, list_corrections
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, PixelCount
 from aotlab_studio.review.signals import ReviewSignals
-from aotlab_studio.tracking.models import describe_model
+from aotlab_studio.tracking.models import LoadedTracker
 from aotlab_studio.tracking.spans import SpanFrame, plan_spans, track_span
 
 if TYPE_CHECKING:
     from aotlab import VideoTracker
 
 logger = logging.getLogger(__name__)
-MakeTracker = Callable[[], "VideoTracker"]
+MakeTracker = Callable[[], LoadedTracker]
 Command = Literal["run", "pause", "finish", "interrupt"]
 """What to do once the current frame is computed. The last two discard it; after ``interrupt``, the layer is pending."""
 CORRECTION_DELAY = 0.6
@@ -107,7 +107,7 @@ class TrackingJob:
             self._set_status("starting")
             try:
                 if not self.stopped:
-                    self._track(make_tracker())
+                    self._track(*make_tracker())
                 if self.done == self.total or self.command != "interrupt":
                     self._document.finish_layer(self.layer_id)
             finally:
@@ -144,9 +144,9 @@ class TrackingJob:
             document.emit(ResultsEvent(document.revision))
             document.report_ended_checks([index for index in stored if stored[index].ended_check], self._step)
 
-    def _track(self, tracker: VideoTracker) -> None:
-        """Track the spans of the layer and store their masks."""
-        document, model = self._document, describe_model(tracker)
+    def _track(self, tracker: VideoTracker, model: str) -> None:
+        """Track the spans of the layer and store their masks; ``model``: see `LoadedTracker`."""
+        document = self._document
         self._set_status("running")
         self._times.append(time.perf_counter())
         for span in self._spans:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aotlab import InputError, TrackerOptions, internal, list_models, sdk
+from aotlab import InputError, TrackerOptions, internal, list_models
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.protocol import ModelEvent
 
@@ -26,13 +26,23 @@ def import_tracker() -> None:
         from aotlab import Tracker  # noqa: F401
 
 
-def describe_model(tracker: VideoTracker) -> str:
-    """Return a text that identifies a tracker: its model, digests of checkpoint and settings, and our version."""
-    made_by = sdk.describe_tracker(tracker)
+class LoadedTracker(NamedTuple):
+    """A tracker and its model."""
+
+    tracker: VideoTracker
+    model: str
+    """Result of `describe_model`."""
+
+
+def describe_model(name: str, made_by: Mapping[str, Any]) -> str:
+    """Return a text that identifies a model: its name, digests of checkpoint and settings, and our version.
+
+    ``made_by``: `TrackerOptions.fingerprint`; without weights, its settings have them.
+    """
     weights = made_by.get("weights", {})
-    name, checkpoint = weights.get("name", type(tracker).__name__), weights.get("sha256", "unknown")
+    parts = [weights.get("name", name), *([f"checkpoint {weights['sha256'][:16]}"] if "sha256" in weights else [])]
     settings = digest_values({key: value for key, value in made_by.items() if key != "weights"})
-    return f"{name}, checkpoint {checkpoint[:16]}, settings {settings[:16]}, aotlab {version('aotlab')}"
+    return ", ".join([*parts, f"settings {settings[:16]}", f"aotlab {version('aotlab')}"])
 
 
 def _check(options: TrackerOptions) -> None:
@@ -64,10 +74,10 @@ class TrackerLoader:
         self.chosen = next(iter(self.models))
         self.listeners: set[Callable[[ModelEvent], None]] = set()  # called when another model is chosen
         self._lock = threading.Lock()
-        self._loaded: tuple[str, VideoTracker] | None = None
+        self._loaded: tuple[str, LoadedTracker] | None = None
 
-    def __call__(self) -> VideoTracker:
-        """Return the tracker; raise `InputError` if it cannot be loaded."""
+    def __call__(self) -> LoadedTracker:
+        """Return the tracker of the chosen model; raise `InputError` if it cannot be loaded."""
         with self._lock:
             chosen = self.chosen
             if self._loaded is None or self._loaded[0] != chosen:
@@ -75,8 +85,14 @@ class TrackerLoader:
                 checkpoint = self.models[chosen]
                 config = self._options.config if checkpoint in self._own else None
                 import_tracker()
-                self._loaded = chosen, replace(self._options, checkpoint=checkpoint, config=config).load()
+                options = replace(self._options, checkpoint=checkpoint, config=config)
+                self._loaded = chosen, LoadedTracker(options.load(), describe_model(chosen, options.fingerprint()))
             return self._loaded[1]
+
+    def load_fresh(self) -> LoadedTracker:
+        """Return another tracker of the chosen model, for one job; raise `InputError` if it cannot be loaded."""
+        loaded = self()
+        return loaded._replace(tracker=loaded.tracker.fresh())
 
     def choose(self, name: str) -> None:
         """Choose one of ``models``; raise `InputError` for any other name."""
