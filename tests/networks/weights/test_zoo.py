@@ -293,7 +293,7 @@ def test_unusable_home_rejected(value, code, monkeypatch, capsys, tmp_path):
 def test_show_prints_parameters_and_flops(name, parts, capsys):
     assert main(["show", name]) == 0
     text = capsys.readouterr().out
-    words = (*parts, "encoder ", "decoder ", "propagate ", "total ")
+    words = (*parts, "encoder ", "decoder ", "propagate ", "one frame ")
     assert [word for word in words if word not in text] == []
     assert main(["show", "gone.pth"]) == 2
 
