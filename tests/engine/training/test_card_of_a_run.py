@@ -55,7 +55,7 @@ def test_card_and_output_have_last_scores(recipe, capsys):
     config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: held}, {path: held}]"])
     (record,) = load_card(run_recipe(config).checkpoint).phases
     assert set(record.scores) == {"J&F", "J", "F"}
-    step, progress, validation = capsys.readouterr().err.splitlines()
+    _, step, progress, validation = capsys.readouterr().err.splitlines()
     assert step.startswith("one, step 1 of 1: loss ")
     assert progress == "one, step 1: validation of 1 of 2 videos"
     assert validation.startswith("one, step 1: validation J&F ")
