@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, RunOptions, internal, open_frames, track, write_mask
+from aotlab import InputError, RunOptions, TrackerOptions, internal, open_frames, track, write_mask
 from aotlab.internal import RECORD, list_job_folders
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import clips
@@ -23,6 +23,7 @@ from aotlab_studio.review.checks import REVIEW_FILE, Check, VideoReview
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail, scale_frame
 from aotlab_studio.session.actions import ListFramesToCheck
 from aotlab_studio.session.opening import open_document
+from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import STAGED, read_json
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, image, truth
 from studio.tests.annotation.results import (
@@ -241,17 +242,18 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     listed = [(check.frame, check.object_id) for check in review.check]
     with closing(open_clip(clip)) as session:
         shown = [(entry.frame, each) for entry in ListFramesToCheck().run(session) for each in entry.object_ids]
-    assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is drawn, its neighbor differs from it
+    # frame 0 is drawn; its neighbor differs from it, and so does the area of frame 10
+    assert listed == shown == [(7, 1), (7, 2), (10, 1), (1, 1)]
 
 
 def test_same_video_opens_clips_of_a_list(results, make_batch, begin_request):
     open_document(results / "a").close()
     frame = results.parent / "videos" / "a" / "00000.png"
     frame.write_bytes((frame.parent / "00001.png").read_bytes())
-    refusing = make_batch(results, partial(cli.open_session, loader=None))
+    refusing = make_batch(results, partial(cli.open_session, loader=TrackerLoader(TrackerOptions())))
     with pytest.raises(InputError, match="annotate --same-video"):
         begin_request(refusing, "a")
-    batch = make_batch(results, partial(cli.open_session, loader=None, same_video=True))
+    batch = make_batch(results, partial(cli.open_session, loader=TrackerLoader(TrackerOptions()), same_video=True))
     assert begin_request(batch, "a").document.frames.name == "a"
 
 
