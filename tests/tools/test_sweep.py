@@ -9,6 +9,7 @@ import pytest
 
 from aotlab.benchmark.sweep import list_runs
 from aotlab.tools.sweep import main
+from aotlab.utils import plugins
 from tests import SAMPLE
 
 DATA = ["--dataset", "davis2017", "--root", str(SAMPLE)]
@@ -31,6 +32,7 @@ def fake_commands(monkeypatch):
         return SimpleNamespace(returncode=int("broken" in str(line)))
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(plugins, "_loaded_files", {})  # those of other tests would be passed on
     return calls
 
 

@@ -151,7 +151,8 @@ def test_chosen_model_is_loaded_and_kept():
     assert first.tracker.config.memory.policy == "first_frame"
 
 
-def test_model_of_a_plugin_is_named_by_its_fingerprint(tmp_path):
+def test_model_of_a_plugin_is_named_by_its_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.setattr("aotlab.utils.plugins._loaded_files", {})  # unloads the file at the end
     (tmp_path / "plain.py").write_text(PLUGIN)
     load_plugins([tmp_path / "plain.py"])
     options = TrackerOptions("plain", device="cpu")
