@@ -72,7 +72,7 @@ def _parse_seconds(value: Any) -> float:
 
 
 class SourceOptions(Settings):
-    """How the frames of a source are read; on the command line, ``--source KEY=VALUE`` for each option.
+    """Options for reading the frames of a source; on the command line, ``--source KEY=VALUE`` for each option.
 
     >>> SourceOptions(fps=25, layer="ViewLayer.Combined")
 

@@ -93,7 +93,7 @@ def test_weights_that_cannot_be_loaded_are_one_sentence(tmp_path, monkeypatch):
         load_encoder(build_encoder("resnet50"), "timm", "resnet50")
 
 
-def test_model_with_an_encoder_of_timm_trains_tracks_and_is_loaded(tmp_path):
+def test_model_with_timm_encoder_trains_tracks_and_loads(tmp_path):
     small = ["model.dim=32", "model.stages.0.window=7", "model.stages.0.feedforward=64"]
     config = load_config("aott", ["model.encoder=timm:resnet10t", *small])
     model = build_model(config.model).train()

@@ -1,4 +1,4 @@
-"""Commands of aotlab in processes of their own."""
+"""Commands of aotlab in separate processes."""
 
 from __future__ import annotations
 

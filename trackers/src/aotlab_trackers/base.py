@@ -1,4 +1,4 @@
-"""What all trackers of this package share: checks of inputs, masks of the user, sizes and objects."""
+"""Base class of the trackers in this package: checks of inputs, masks of the user, sizes and objects."""
 
 from __future__ import annotations
 

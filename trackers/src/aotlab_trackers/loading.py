@@ -1,4 +1,4 @@
-"""Loaders of trackers by name: published weights, downloaded on first use, or files of one's own."""
+"""Loaders of trackers by name: published weights, downloaded on first use, or local files."""
 
 from __future__ import annotations
 
