@@ -1,8 +1,7 @@
 """Reference pages generated from the code: commands, settings, public names, actions of the studio.
 
 Building the site fills the part of a page between ``<!-- generated: NAME -->`` and ``<!-- end -->``. For readers of a
-checkout, ``python docs/_ext/references.py`` writes the settings, and the tables of public names and of the studio's
-actions, into their pages.
+checkout, ``python docs/_ext/references.py`` writes the table of public names into its page.
 """
 
 from __future__ import annotations
@@ -107,13 +106,13 @@ def _command(name: str, command: click.Command) -> str:
     return "\n\n".join(parts)
 
 
-def settings(style: str = ":::{container} settings\n%s\n:::") -> str:
-    """Return all settings by section: key, allowed values, default, meaning; ``style``: format of a table."""
+def settings() -> str:
+    """Return all settings by section: key, allowed values, default, meaning."""
     parts: list[str] = []
     titles: dict[type[Settings], str] = {}
     for kind, prefix in _sections(Config, ""):
         title = plain(prefix.removesuffix(".") or "Top level")
-        text = f"The same settings as {titles[kind]}." if kind in titles else _section(kind, prefix, style)
+        text = f"The same settings as {titles[kind]}." if kind in titles else _section(kind, prefix)
         titles.setdefault(kind, title)
         parts.append(f"## {title}\n\n{text}")
     return "\n\n".join(parts)
@@ -131,7 +130,7 @@ def _nested(kind: type[Settings]) -> dict[str, type[Settings]]:
     return {"stages": Stage} if kind is ModelConfig else kind.nested({})
 
 
-def _section(kind: type[Settings], prefix: str, style: str) -> str:
+def _section(kind: type[Settings], prefix: str) -> str:
     kinds = {name: find_method(name).stage for name in list_methods()} if kind is Stage else {"": kind}
     rows: dict[str, list[str]] = {}  # row to the methods that have the setting
     for method, part in kinds.items():
@@ -141,7 +140,7 @@ def _section(kind: type[Settings], prefix: str, style: str) -> str:
     for row, methods in rows.items():
         lines.append(f"{row} |" if len(methods) == len(kinds) else f"{row} ({', '.join(methods)}) |")
     about, table = plain(inspect.getdoc(kind) or ""), "\n".join(lines)
-    return f"{about}\n\n{style % table}" if rows else about
+    return f"{about}\n\n:::{{container}} settings\n{table}\n:::" if rows else about
 
 
 def _rows(kind: type[Settings], prefix: str) -> Iterator[str]:
@@ -214,13 +213,11 @@ def actions() -> str:
     return "\n".join(rows)
 
 
-def write_pages() -> None:
-    """Write settings, public names and the studio's actions into their pages, for readers of a checkout."""
-    texts = (("settings", "settings", settings("%s")), ("names", "api", names()), ("actions", "http", actions()))
-    for part, page, text in texts:
-        path = ROOT / "docs" / "reference" / f"{page}.md"
-        found = re.compile(rf"(?<=^<!-- generated: {part} -->\n).*?(?=\n<!-- end -->$)", re.MULTILINE | re.DOTALL)
-        path.write_text(found.sub(lambda _, text=text: text, path.read_text(encoding="utf-8")), encoding="utf-8")
+def write_names() -> None:
+    """Write the table of public names into its page, for readers of a checkout."""
+    path = ROOT / "docs" / "reference" / "api.md"
+    found = re.compile(r"(?<=^<!-- generated: names -->\n).*?(?=\n<!-- end -->$)", re.MULTILINE | re.DOTALL)
+    path.write_text(found.sub(lambda _: names(), path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def plain(text: str) -> str:
@@ -237,4 +234,4 @@ GENERATED: dict[str, Callable[[], str]] = {
 """Function that generates the part of each name."""
 
 if __name__ == "__main__":
-    write_pages()
+    write_names()
