@@ -86,7 +86,7 @@ def test_export_to_a_folder_that_cannot_be_written_names_it(results, batch, monk
     mark_done(batch, "a")
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != results / "a")
     (problem,) = batch.export_all(["coco"]).problems
-    assert problem == "a: cannot be written; make it writable, or choose another folder to export to"
+    assert problem == "a: cannot be written; choose another folder"
     assert batch.export_all(["coco"], folder=tmp_path / "elsewhere").names == ["a"]
     assert (tmp_path / "elsewhere" / "a" / "coco.json").is_file()
     assert (tmp_path / "elsewhere" / "a" / "masks").is_dir()
@@ -97,7 +97,7 @@ def test_export_to_a_folder_that_cannot_be_written_names_it(results, batch, monk
     ("folder", "problem"),
     [
         ("out", "folder out: not an absolute path; begin it with /"),
-        ("/nowhere/out", "/nowhere: no such folder; make it"),
+        ("/nowhere/out", "/nowhere: no such folder; choose another folder"),
     ],
 )
 def test_unusable_folder_of_an_export_rejected(batch, folder, problem):

@@ -154,6 +154,27 @@ def test_clips_are_exported_once_from_the_list(context, results, served_list, ba
     tab.close()
 
 
+def test_list_is_exported_to_a_folder_to_choose(list_tab, results, batch, tmp_path):
+    mark_done(batch, "a")
+    list_tab.click("#export")
+    assert list_tab.get_attribute("#export-folder", "placeholder") == str(results)
+    list_tab.fill("#export-folder", str(tmp_path / "gone" / "out"))
+    list_tab.click("#export-start")
+    problem = "gone: no such folder; choose another folder"
+    list_tab.wait_for_selector(f"#export-dialog[open] #export-message >> text={problem}")
+    list_tab.fill("#export-folder", str(tmp_path / "out"))
+    list_tab.press("#export-folder", "Enter")
+    list_tab.wait_for_selector("#status >> text=1 clip exported")
+    assert not list_tab.is_visible("#export-dialog")
+    assert (tmp_path / "out" / "a" / "coco.json").is_file()
+    assert not (results / "a" / "coco.json").exists()
+    list_tab.click("#export")
+    list_tab.fill("#export-folder", f"{results}/")  # the default, typed
+    list_tab.click("#export-start")
+    list_tab.wait_for_selector("#export-dialog", state="hidden")
+    assert (results / "a" / "coco.json").is_file()
+
+
 def test_page_reports_that_a_clip_was_tracked_again(context, served_list, results, batch):
     with batch.use("a") as session:
         draw(session, 4, 2)

@@ -121,6 +121,8 @@ class Batch:
         with a folder for each clip.
         Raises `InputError` for an unknown output, or a folder that cannot be written.
         """
+        if folder is not None and folder.resolve() == self.folder.resolve():
+            folder = None
         if folder is not None:
             if not folder.is_absolute():
                 raise InputError("not an absolute path", subject=f"folder {folder}", remedy="begin it with /")

@@ -103,7 +103,7 @@ def require_writable(folder: Path) -> None:
     existing = folder if folder.exists() else folder.parent
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         problem = "cannot be written" if existing.is_dir() else "no such folder"
-        raise InputError(problem, subject=existing, remedy="make it writable, or choose another folder to export to")
+        raise InputError(problem, subject=existing, remedy="choose another folder")
 
 
 def export_clip(export: ClipExport, document: Document, classes: Mapping[str, int], target: Path | None = None) -> None:

@@ -4,7 +4,7 @@ import { fetchOrThrow, toError } from './connection.js';
 import {
   addIcons, CoalescedTask, createElement, element, elements, findOptions, formatCount, formatDuration, setLabel,
 } from './dom.js';
-import { isShortcut, RowList } from './fields.js';
+import { isShortcut, onSubmit, RowList } from './fields.js';
 import { clearErrorAfter, showError, showMessage } from './messages.js';
 
 /** @import { Answer, Clip, ExportedClips, Failure } from './protocol.js' */
@@ -31,7 +31,7 @@ for (const field of elements('search', 'filter', 'sort')) {
 }
 element('track-all').onclick = trackAll;
 element('export').onclick = () => element('export-dialog').showModal();
-element('export-form').onsubmit = ({ submitter }) => { if (submitter === element('export-start')) exportClips(); };
+onSubmit(element('export-start'), exportClips);
 document.addEventListener('keydown', (event) => {
   const hasModifier = event.altKey || event.ctrlKey || event.metaKey;
   if (document.querySelector('dialog[open]') || hasModifier || !isShortcut(event)) return;
@@ -154,11 +154,19 @@ async function trackAll() {
 
 async function exportClips() {
   const outputs = [...new FormData(element('export-form')).keys()];
+  const [dialog, message, folder] = elements('export-dialog', 'export-message', 'export-folder');
   showMessage('Exporting…');
-  element('export').disabled = isExporting = true;
-  const result = await post('export', { outputs, options: findOptions() }).catch(showError);
-  element('export').disabled = isExporting = false;
-  if (result.error) return;
+  message.textContent = '';
+  element('export-start').disabled = isExporting = true;
+  const body = { outputs, options: findOptions(), folder: folder.value.trim() };
+  const result = await post('export', body).catch(showError);
+  element('export-start').disabled = isExporting = false;
+  if (result.error) {
+    message.textContent = result.error.message;
+    if (dialog.open) showMessage('');
+    return;
+  }
+  dialog.close();
   const { names, problems, left_out: leftOut } = /** @type {ExportedClips} */ (result);
   const lines = [...problems, ...(leftOut.length ? [`Left out: ${leftOut.join(', ')}.`] : [])];
   showMessage(`${formatCount(names.length, 'clip')} exported.`, problems.length > 0,

@@ -74,7 +74,7 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     return Starlette(
         routes=[
-            *http.make_page_routes("batch.html"),
+            *http.make_page_routes("batch.html", batch.folder),
             Route("/clips", lambda _: http.respond_json(batch.list_clips())),
             Route("/track", track_all, methods=["POST"]),
             Route("/export", export_clips, methods=["POST"]),

@@ -17,6 +17,7 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio.session.export import is_matte
 from aotlab_studio.utils.files import encode_json
 
+PAGE = files("aotlab_studio") / "page"
 COMMON_OUTPUTS = ("masks", "coco", "cvat", "yolo", "overlay")
 MAX_UPLOAD_BYTES = 32 * 2**20
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -66,16 +67,20 @@ def _draw_switch(option: sdk.OutputOption) -> str:
     return f'<label title="{html.escape(option.help)}">{box} {text}</label>'
 
 
-def make_page_routes(start: str) -> list[Route]:
-    """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system."""
-    folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
+def make_page_routes(start: str, folder: Path = Path()) -> list[Route]:
+    """Return the routes of the page's files; ``start`` is served at /. No request reaches the file system.
+
+    ``folder``: folder of a list, to which it exports by default.
+    """
+    pages = dict[str, Response]()
     inserted = {
-        "icons.svg": (folder / "icons.svg").read_text(),
+        "folder of a list": html.escape(str(folder.absolute()).encode(errors="replace").decode()),
+        "icons.svg": (PAGE / "icons.svg").read_text(),
         "output options": "".join(map(_draw_switch, internal.list_output_options())),
         "outputs": _draw_outputs(("masks", "overlay")),
         "outputs of a list": _draw_outputs(("coco",)),
     }
-    for file in folder.iterdir():
+    for file in PAGE.iterdir():
         if kind := CONTENT_TYPES.get(Path(file.name).suffix):
             content = file.read_bytes()
             for name, text in inserted.items():
