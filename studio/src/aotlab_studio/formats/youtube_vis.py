@@ -56,7 +56,9 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
     size = {"height": annotations.size[0], "width": annotations.size[1]}
     tracks: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
     for record in coco["annotations"]:
-        tracks[record["track_id"]][record["image_id"]] = record
+        counts = sdk.parse_rle(record["segmentation"]["counts"], annotations.size).tolist()  # TrackEval reads no text
+        segmentation = {**record["segmentation"], "counts": counts}
+        tracks[record["track_id"]][record["image_id"]] = record | {"segmentation": segmentation}
     tracked = []
     for object_id, records in sorted(tracks.items()):
         tracked.append({

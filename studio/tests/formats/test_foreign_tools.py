@@ -1,0 +1,207 @@
+"""Exports of the studio, read by the tools that the formats are for: every mask and class name.
+
+pip install cvat-sdk datumaro label-studio-sdk trackeval ultralytics
+"""
+
+import contextlib
+import io
+import json
+import os
+from contextlib import closing
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_masks
+from pycocotools.coco import COCO
+
+from aotlab_studio.document import editing
+from aotlab_studio.session.actions import Export
+from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder
+from studio.tests.annotation.sessions import open_session, set_mask
+
+NAMES = {2: "traffic light", 5: "dog"}
+DRAWN = range(2, 9)
+"""Frames with masks; there are none before."""
+HIDDEN = 4
+"""Frame on which object 5 is absent."""
+FORMATS = ["coco", "cvat", "label_studio", "mots", "yolo", "youtube_vis"]
+
+
+def draw_labels(index):
+    """H×W ids: a square with a hole, and an object in two parts that is absent on one frame."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    if index in DRAWN:
+        labels[3:20, index : index + 20] = 2
+        labels[8:12, index + 6 : index + 12] = 0
+        if index != HIDDEN:
+            labels[25:36, 30:40] = labels[22:30, 45:55] = 5
+    return labels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Exports of a project, and of ``cvat --polygons`` in a folder ``polygons``."""
+    folder = tmp_path_factory.mktemp("tools")
+    with closing(open_session(draw_folder(folder / "clip"))) as session:
+        for object_id in range(1, 6):
+            editing.AddObject().run(session.document)
+        for object_id in {1, 3, 4}:
+            editing.DeleteObject(object_id).run(session.document)
+        for object_id, name in NAMES.items():
+            editing.ChangeObject(object_id, class_name=name).run(session.document)
+            for index in DRAWN:
+                set_mask(session.document, index, object_id, draw_labels(index) == object_id)
+        Export(["cvat"], options=["polygons"]).run(session)
+        (session.archive.parent / "cvat.xml").rename(folder / "polygons.xml")
+        Export(FORMATS).run(session)
+        yield session.archive.parent
+
+
+def read_datumaro(path, name):
+    datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
+    dataset = datumaro.Dataset.import_from(str(path), name)
+    labels = dataset.categories()[datumaro.AnnotationType.label]
+    return [(item, [(labels[shape.label].name, shape) for shape in item.annotations]) for item in dataset]
+
+
+def check(masks):
+    """Compare masks by frame number and object with those of the project."""
+    expected = {
+        (index, object_id): draw_labels(index) == object_id
+        for index in DRAWN for object_id in NAMES if object_id in draw_labels(index)
+    }  # fmt: skip
+    assert masks.keys() == expected.keys()
+    for key, mask in masks.items():
+        np.testing.assert_array_equal(mask, expected[key], err_msg=str(key))
+
+
+def test_pycocotools_reads_coco(folder):
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(folder / "coco.json")
+    names = {each["id"]: each["name"] for each in coco.loadCats(coco.getCatIds())}
+    numbers = {each["id"]: each["frame_id"] for each in coco.loadImgs(coco.getImgIds())}
+    found = coco.loadAnns(coco.getAnnIds())
+    assert {each["track_id"]: names[each["category_id"]] for each in found} == NAMES
+    check({(numbers[each["image_id"]], each["track_id"]): coco.annToMask(each) > 0 for each in found})
+
+
+def test_datumaro_reads_coco(folder, tmp_path):
+    for name in ("annotations", "images"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "annotations" / "instances_train.json").symlink_to(folder / "coco.json")
+    found = {}
+    for item, shapes in read_datumaro(tmp_path, "coco_instances"):
+        for name, shape in shapes:
+            assert name == NAMES[shape.attributes["track_id"]]
+            if shape.type.name == "mask":  # each has a box too
+                found[int(item.id[-5:]), shape.attributes["track_id"]] = shape.image > 0
+    check(found)
+
+
+def test_datumaro_reads_polygons_of_cvat(folder):
+    found = {}
+    for item, shapes in read_datumaro(folder.parent.parent / "polygons.xml", "cvat"):
+        for name, shape in shapes:
+            assert name == NAMES[shape.group]
+            if not shape.attributes["outside"]:
+                key = item.attributes["frame"], shape.group
+                found[key] = found.get(key, 0) + shape.get_area()
+    for (index, object_id), area in found.items():
+        hole = 24 if object_id == 2 else 0
+        assert area == pytest.approx((draw_labels(index) == object_id).sum() + hole, rel=0.1)
+    assert found.keys() == {(index, key) for index in DRAWN for key in NAMES if key in draw_labels(index)}
+
+
+def test_cvat_sdk_decodes_masks_of_cvat(folder):
+    masks = pytest.importorskip("cvat_sdk.masks", reason="needs cvat-sdk")
+    found = {}
+    for track in ElementTree.parse(folder / "cvat.xml").iter("track"):
+        object_id = int(track.get("group_id"))
+        assert track.get("label") == NAMES[object_id]
+        for shape in track.iterfind("mask[@outside='0']"):
+            left, top, width, height = (int(shape.get(key)) for key in ("left", "top", "width", "height"))
+            points = [*map(int, shape.get("rle").split(",")), left, top, left + width - 1, top + height - 1]
+            found[int(shape.get("frame")), object_id] = masks.decode_mask(points, image_width=WIDTH, image_height=HEIGHT)
+    check(found)
+
+
+def test_label_studio_reads_predictions(folder):
+    pytest.importorskip("label_studio_sdk", reason="needs label-studio-sdk")
+    from label_studio_sdk.converter import brush
+    from label_studio_sdk.label_interface import LabelInterface
+
+    interface, found = LabelInterface((folder / "label_studio_config.xml").read_text()), {}
+    for task in json.loads((folder / "label_studio.json").read_text()):
+        (prediction,) = task["predictions"]
+        assert interface.validate_prediction(prediction, return_errors=True) == []
+        for region in prediction["result"]:
+            key = int(task["data"]["image"][-9:-4]), int(region["id"].removeprefix("object-"))
+            assert region["value"]["brushlabels"] == [NAMES[key[1]]]
+            found[key] = brush.decode_rle(region["value"]["rle"]).reshape(HEIGHT, WIDTH, 4)[..., 3] > 0
+    check(found)
+
+
+def test_trackeval_reads_mots(folder, tmp_path):
+    trackeval = pytest.importorskip("trackeval", reason="needs trackeval")
+    for name in ("label_02", "tracker/data"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "clip.txt").symlink_to(folder / "mots.txt")
+    dataset = trackeval.datasets.KittiMOTS({
+        "GT_FOLDER": str(tmp_path), "TRACKERS_FOLDER": str(tmp_path), "TRACKERS_TO_EVAL": ["tracker"],
+        "SEQ_INFO": {"clip": LENGTH}, "PRINT_CONFIG": False,
+    })  # fmt: skip
+    data = dataset.get_raw_seq_data("tracker", "clip")
+    classes = json.loads((folder / "mots_classes.json").read_text())
+    found = {}
+    for index, (ids, class_ids, masks) in enumerate(zip(data["gt_ids"], data["gt_classes"], data["gt_dets"], strict=True)):
+        for object_id, class_id, mask in zip(ids % 1000, class_ids, masks, strict=True):
+            assert classes[NAMES[object_id]] == class_id
+            found[index, object_id] = coco_masks.decode(mask) > 0
+    check(found)
+
+
+def test_trackeval_reads_youtube_vis(folder, tmp_path):
+    trackeval = pytest.importorskip("trackeval", reason="needs trackeval")
+    for name in ("youtube_vis_train", "youtube_vis_train/tracker/data"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "youtube_vis_train" / "masks.json").symlink_to(folder / "youtube_vis.json")
+    (tmp_path / "youtube_vis_train" / "tracker" / "data" / "masks.json").write_text("[]")
+    dataset = trackeval.datasets.YouTubeVIS({
+        "GT_FOLDER": f"{tmp_path}/", "TRACKERS_FOLDER": f"{tmp_path}/", "TRACKERS_TO_EVAL": ["tracker"],
+        "SPLIT_TO_EVAL": "train", "PRINT_CONFIG": False,
+    })  # fmt: skip
+    assert {*dataset.class_list} == {*NAMES.values()}
+    data = dataset.get_raw_seq_data("tracker", "clip")
+    found = {}
+    for index, ids, class_ids, masks in zip(DRAWN, data["gt_ids"], data["gt_classes"], data["gt_dets"], strict=True):
+        for object_id, class_id, mask in zip(ids, class_ids, masks, strict=True):
+            assert dataset.class_name_to_class_id[NAMES[object_id]] == class_id
+            found[index, object_id] = coco_masks.decode(mask) > 0
+    check(found)
+
+
+def test_ultralytics_reads_yolo(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("YOLO_OFFLINE", "true")
+    pytest.importorskip("ultralytics", reason="needs ultralytics")
+    from ultralytics.data import utils
+    from ultralytics.data.dataset import YOLODataset
+
+    monkeypatch.setattr(utils, "check_font", lambda _: None)  # which downloads
+    data = utils.check_det_dataset(folder / "yolo" / "data.yaml", autodownload=False)
+    assert {*data["names"].values()} == {*NAMES.values()}
+    dataset = YOLODataset(img_path=data["train"], data=data, task="segment", imgsz=WIDTH)
+    ids = {name: key for key, name in NAMES.items()}
+    found = {}
+    for label in dataset.labels:
+        index = int(os.path.basename(label["im_file"])[:5])
+        for class_id, segment in zip(label["cls"][:, 0], label["segments"], strict=True):
+            points = segment * (WIDTH, HEIGHT)
+            object_id = ids[data["names"][int(class_id)]]
+            found[index, object_id] = utils.polygon2mask((HEIGHT, WIDTH), [points.ravel()]) > 0
+    assert found.keys() == {(index, key) for index in DRAWN for key in NAMES if key in draw_labels(index)}
+    for (index, object_id), mask in found.items():
+        expected = draw_labels(index) == object_id
+        expected[8:12, index + 6 : index + 12] |= object_id == 2
+        assert (mask & expected).sum() / (mask | expected).sum() > 0.9
