@@ -1,6 +1,5 @@
 """A batch with masks from CVAT or COCO, corrected and exported, read by us and by the other tools' own readers."""
 
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -66,25 +65,6 @@ def test_corrected_clip_is_read_again(corrected_clip, name):
         for region in found.frames[index]:  # CVAT has text
             stated = {key: value in (True, "true") or value for key, value in region.attributes.items()}
             assert stated == attributes(region.object_id, index)
-
-
-@pytest.mark.slow
-def test_cvat_sdk_reads_a_corrected_clip(corrected_clip):
-    masks = pytest.importorskip("cvat_sdk.masks")
-    folder, labels = corrected_clip
-    found = [np.zeros((HEIGHT, WIDTH), np.uint16) for _ in labels]
-    for track in ElementTree.parse(folder / "cvat.xml").iter("track"):
-        object_id = int(track.get("group_id"))
-        assert track.get("label") == CLASS_NAMES[object_id]
-        for shape in track.iter("mask"):
-            if shape.get("outside") == "1":
-                continue
-            left, top, width, height = (int(shape.get(key)) for key in ("left", "top", "width", "height"))
-            runs = [int(count) for count in shape.get("rle").split(",")]
-            corners = [left, top, left + width - 1, top + height - 1]
-            mask = masks.decode_mask([*runs, *corners], image_width=WIDTH, image_height=HEIGHT)
-            found[int(shape.get("frame"))][mask] = object_id
-    np.testing.assert_array_equal(labels, found)
 
 
 @pytest.mark.slow

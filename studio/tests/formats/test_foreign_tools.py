@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     """Exports of a project, and of ``cvat --polygons`` in a folder ``polygons``."""
     folder = tmp_path_factory.mktemp("tools")
     with closing(open_session(draw_folder(folder / "clip"))) as session:
-        for object_id in range(1, 6):
+        for _ in range(5):
             editing.AddObject().run(session.document)
         for object_id in {1, 3, 4}:
             editing.DeleteObject(object_id).run(session.document)
@@ -122,7 +122,8 @@ def test_cvat_sdk_decodes_masks_of_cvat(folder):
         for shape in track.iterfind("mask[@outside='0']"):
             left, top, width, height = (int(shape.get(key)) for key in ("left", "top", "width", "height"))
             points = [*map(int, shape.get("rle").split(",")), left, top, left + width - 1, top + height - 1]
-            found[int(shape.get("frame")), object_id] = masks.decode_mask(points, image_width=WIDTH, image_height=HEIGHT)
+            mask = masks.decode_mask(points, image_width=WIDTH, image_height=HEIGHT)
+            found[int(shape.get("frame")), object_id] = mask
     check(found)
 
 
@@ -153,8 +154,8 @@ def test_trackeval_reads_mots(folder, tmp_path):
     })  # fmt: skip
     data = dataset.get_raw_seq_data("tracker", "clip")
     classes = json.loads((folder / "mots_classes.json").read_text())
-    found = {}
-    for index, (ids, class_ids, masks) in enumerate(zip(data["gt_ids"], data["gt_classes"], data["gt_dets"], strict=True)):
+    found, columns = {}, (data["gt_ids"], data["gt_classes"], data["gt_dets"])
+    for index, (ids, class_ids, masks) in enumerate(zip(*columns, strict=True)):
         for object_id, class_id, mask in zip(ids % 1000, class_ids, masks, strict=True):
             assert classes[NAMES[object_id]] == class_id
             found[index, object_id] = coco_masks.decode(mask) > 0

@@ -214,23 +214,6 @@ def test_brush_masks_are_packed_and_unpacked(mask):
     np.testing.assert_array_equal(decode_brush(encode_brush(mask), mask.shape), mask)
 
 
-def test_label_studio_sdk_reads_and_writes_brush_masks():
-    brush = pytest.importorskip("label_studio_sdk.converter.brush", reason="needs label-studio-sdk")
-    mask = np.random.default_rng(3).random((15, 33)) < 0.3
-    flat = np.repeat(mask.ravel(), 4).astype(np.uint8) * 255
-    np.testing.assert_array_equal(brush.decode_rle(encode_brush(mask)), flat)
-    np.testing.assert_array_equal(decode_brush(list(brush.encode_rle(flat)), mask.shape), mask)
-
-
-def test_datumaro_reads_cvat_polygons(tmp_path):
-    datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
-    found = datumaro.Dataset.import_from(str(write("cvat polygons", tmp_path, sample_annotations())), "cvat")
-    seen = {int(item.attributes["frame"]): item.annotations for item in found}
-    inside = [[one for one in seen[frame] if not one.attributes["outside"]] for frame in range(LENGTH)]
-    assert list(map(len, inside)) == [1, 1, 3, 3]
-    assert inside[0][0].get_area() == pytest.approx(12 * 14, rel=0.1)
-
-
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "label_studio"])
 def test_class_ids_survive_formats(name, tmp_path):
     annotations = sample_annotations()
