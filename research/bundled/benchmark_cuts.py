@@ -17,12 +17,15 @@ import numpy as np
 
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Choice, Folder, option
 from aotlab.utils.progress import progress_bar
-from research.ownership.benchmark import WITHOUT_RULES, read_video
 
 SETTINGS = ("continue", "end", "recognize")
+OWN_SIZE = ("input.min_short_edge=null", "input.min_object=null")
+"""Frames in their own size, which a CPU tracks in minutes."""
 SHOT = 8
 """Number of frames of a shot."""
 OFFSET = 7
@@ -35,6 +38,14 @@ class ShotScores(NamedTuple):
     before: float
     absent: float
     again: float
+
+
+def read_video(root: Path, name: str) -> Clip:
+    """Read a video and its masks of one object."""
+    paths = sorted((root / "Annotations" / name).glob("*.png"))
+    labels = np.stack([read_mask(path) > 0 for path in paths]).astype(np.uint8)
+    images = np.stack([read_image(root / "JPEGImages" / name / f"{path.stem}.jpg") for path in paths])
+    return Clip(images, labels, 1)
 
 
 def compose_shots(clip: Clip, other: Clip) -> Clip:
@@ -82,9 +93,7 @@ def main(*, data: Path, name: str) -> int:
     names = (data / "davis16" / "ImageSets" / f"{name}.txt").read_text().split()
     clips = [read_video(data / "davis16", video) for video in names]
     trackers = {
-        setting: Tracker.from_pretrained(
-            overrides=(*WITHOUT_RULES[:2], "rules.cuts=true", f"rules.after_cut={setting}")
-        )
+        setting: Tracker.from_pretrained(overrides=(*OWN_SIZE, "rules.cuts=true", f"rules.after_cut={setting}"))
         for setting in SETTINGS
     }
     scores: dict[str, list[ShotScores]] = {setting: [] for setting in SETTINGS}

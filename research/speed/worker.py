@@ -36,7 +36,6 @@ def make_tracker(setting: dict[str, Any], *, optimize: bool) -> Any:
     if setting["config"] in PEERS:
         from peers import build_tracker  # beside this file, which is on the path
 
-        sys.path.remove(str(Path(__file__).parent))  # else transformers would take kernels.py for a library
         precision = dict(text.split("=") for text in setting["overrides"])["compute.precision"]
         return build_tracker(setting["config"], setting["device"], precision)
     checkpoint = setting["checkpoint"] and Path(setting["checkpoint"])

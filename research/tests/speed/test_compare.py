@@ -3,11 +3,9 @@
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.load import load_config
 from aotlab.utils.errors import InputError
-from research.speed import gpu, kernels
 from research.speed.compare import main, parse_setting
-from research.speed.worker import PEERS, prepare_tracking
+from research.speed.worker import prepare_tracking
 
 
 def test_setting_parts_are_separated():
@@ -40,22 +38,6 @@ def test_invalid_setting_rejected(text):
         parse_setting(text)
 
 
-def test_settings_of_the_gpu_are_valid():
-    words = [word for _, arguments in gpu.list_steps("cuda") for word in arguments if "," in word]
-    for setting in map(parse_setting, words):
-        if setting["config"] not in PEERS:
-            load_config(setting["config"], setting["overrides"])
-
-
-def test_failed_step_of_the_gpu_is_named(tmp_path, monkeypatch, capsys):
-    steps = [("bad", ["-c", "raise SystemExit(3)"]), ("good", ["-c", "print(5)"])]
-    monkeypatch.setattr(gpu, "list_steps", lambda device: steps)
-    assert gpu.main([str(tmp_path / "out"), "--device", "cpu"]) == 1
-    assert capsys.readouterr().out == "bad failed\ngood\n"
-    assert "exit status 3" in (tmp_path / "out" / "bad.md").read_text()
-    assert (tmp_path / "out" / "good.md").read_text() == "5\n"
-
-
 @pytest.mark.slow
 def test_frames_and_training_steps_are_timed_in_turn(capsys):
     settings = ["aott,size=64x48", "aott,size=64x48,objects=2@.", "aott,train=1x2x33"]
@@ -77,12 +59,3 @@ def test_failing_setting_is_named(capfd):
 def test_checkpoint_file_is_timed():
     setting = parse_setting(f"{BUNDLED_CHECKPOINT},size=64x48")
     prepare_tracking(setting | {"device": "cpu"})()
-
-
-@pytest.mark.slow
-def test_operations_are_listed_beside_wall_time(capsys):
-    assert kernels.main(["aott,size=64x48", "--rounds", "1"]) == 0
-    first, second, *table = capsys.readouterr().out.splitlines()
-    assert "ms a frame" in first
-    assert "GFLOP a frame at" in second
-    assert any("convolution" in row for row in table)

@@ -1,1 +1,0 @@
-"""A hook that gives detached parts of an object to a lost object nearby, and its gain."""
