@@ -314,8 +314,7 @@ def segmenter_option(*, multiple: str | None = None) -> Decorator:
         "--segmenter",
         type=SegmenterName,
         multiple=multiple is not None,
-        help="tracker of a plug-in, or SAM-like model as two ONNX files, that makes masks of prompts"
-        f"{text} the bundled one)",
+        help=f"tracker of a plug-in that makes masks of prompts{text} the bundled one)",
     )
 
 
