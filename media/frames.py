@@ -28,16 +28,6 @@ from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
 
 
-@dataclass(frozen=True)
-class AudioTrack:
-    """Location of the sound of frames."""
-
-    path: Path
-    """File with the sound; its first audio stream is used."""
-    start: Fraction
-    """Time of the first frame by the file's clock, in seconds."""
-
-
 class FrameSource(ABC):
     """Frames in order; each iteration starts at the first one and keeps one frame in memory.
 
@@ -71,8 +61,6 @@ class FrameSource(ABC):
     """Black and white levels of images with more than 8 bits; None: frames are unchanged."""
     timecode: Timecode | None = None
     """Time code of the first frame, as the source states it; None: the source has none."""
-    sound: AudioTrack | None = None
-    """Source of the sound; None without sound."""
 
     @cached_property
     def length(self) -> int | None:

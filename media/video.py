@@ -17,7 +17,7 @@ import numpy as np
 
 from aotlab.configs.settings import changed
 from aotlab.media import decoding
-from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, require_index
+from aotlab.media.frames import FrameSource, ImageFrames, require_index
 from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.images import list_images, require_same_size
 from aotlab.media.location import locate_video
@@ -133,7 +133,6 @@ class VideoFrames(FrameSource):
             tags = (context.color_primaries, context.color_trc)
             self.color_tags = (1, 1) if UNKNOWN_TAG in tags else tags
             self.timecode = decoding.read_timecode(container, self.rate)
-            self.sound = AudioTrack(path, self._start or Fraction(0)) if container.streams.audio else None
         self._times: list[Fraction] = []
         self._index: VideoIndex | None = None
         self._reader = VideoReader(self)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.media.decoding import drop_messages, open_container
-from aotlab.media.frames import AudioTrack
+from aotlab.media.decoding import drop_messages
 from aotlab.media.plates import ColorTags
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, require_regular_file, temporary_name, writing
@@ -22,14 +20,10 @@ from aotlab.utils.files import make_folder, require_regular_file, temporary_name
 if TYPE_CHECKING:
     import av
 
-log = logging.getLogger(__name__)
 TICK = Fraction(1, 120000)
 """Time base in seconds; frames at all usual rates, also 24000/1001, last a whole number of ticks."""
 MAX_GAP = int(3600 / TICK)
 """Longest duration of a frame in ticks; MP4 stores 32 bits, almost ten hours."""
-
-COMPRESSED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac")
-"""Decoders of sound that MP4 and MOV store unchanged."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +36,6 @@ class VideoEncoding:
     """FFmpeg's name of the format of frames."""
     options: Mapping[str, str]
     """Options of the encoder."""
-    copied_sound: tuple[str, ...] = (*COMPRESSED_SOUND, "opus", "libopus", "flac")
-    """Decoders of sound that is stored unchanged."""
-    sound_codec: str = "aac"
-    """Encoder of other sound."""
 
 
 H264 = VideoEncoding("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
@@ -59,11 +49,10 @@ class VideoWriter:
     path, unless there were no frames.
 
     Args:
-        path: the file, ending in .mp4, .mov or .webm.
+        path: the file, ending in .mp4 or .mov.
         rate: frames per second.
         size: (height, width) of every frame.
         encoding: codec of the file; None: `H264`.
-        sound: sound to copy, in sync with the frames.
         pixel_aspect: width by height of a pixel as players show it.
         color_tags: color primaries and transfer function of RGB frames, by FFmpeg's numbers.
         timecode: time code of the first frame written; empty: none is stored.
@@ -77,7 +66,6 @@ class VideoWriter:
         rate: Fraction,
         size: tuple[int, int],
         encoding: VideoEncoding = H264,
-        sound: AudioTrack | None = None,
         pixel_aspect: Fraction = Fraction(1),
         color_tags: tuple[int, int] = (1, 1),
         timecode: str = "",
@@ -90,8 +78,6 @@ class VideoWriter:
         self._stored = (height + height % 2, width + width % 2) if encoding is H264 else size
         self._pixel_aspect, self._color_tags = pixel_aspect, ColorTags(*color_tags)
         self._timecode, self._comment = timecode, comment
-        self._sound = sound
-        self._sound_copy: _SoundCopy | None = None
         self._start_time = Fraction(0)  # seconds of the first frame written
         self._last_tick = -1  # tick of the newest frame
         self._skipped_ticks = 0  # ticks removed from gaps that were too long
@@ -106,8 +92,6 @@ class VideoWriter:
         with writing(self.path, av.FFmpegError), self._stack:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
-                if self._sound_copy is not None:
-                    self._sound_copy.finish(self._last_tick * TICK + 1 / self.rate)
                 self._container.close()
                 os.replace(self._temporary, self.path)
 
@@ -142,8 +126,6 @@ class VideoWriter:
             tick = self._to_tick(time - self._start_time)
             image.pts, image.time_base, self._last_tick = tick, TICK, tick
             self._container.mux(self._stream.encode(image))
-            if self._sound_copy is not None:
-                self._sound_copy.write_until(tick * TICK)
 
     def _to_tick(self, seconds: Fraction) -> int:
         """Return the time of a frame in ticks: strictly increasing, without gaps that MP4 cannot store.
@@ -179,74 +161,3 @@ class VideoWriter:
         context.time_base, context.sample_aspect_ratio = TICK, self._pixel_aspect
         context.color_primaries, context.color_trc = image.color_primaries, image.color_trc
         context.colorspace, context.color_range = image.colorspace, image.color_range
-        if self._sound is not None:
-            try:
-                self._sound_copy = _SoundCopy(self._sound, self._container, self._start_time, self.encoding)
-            except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-                log.warning("%s: its sound is left out (%s)", self._sound.path, error)
-            else:
-                self._stack.callback(self._sound_copy.close)
-
-
-class _SoundCopy:
-    """Copies sound into a new video while it is written, up to the first error; encoded if it cannot store it.
-
-    ``begin``: seconds from the source's first frame to the target's.
-    """
-
-    def __init__(
-        self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction, encoding: VideoEncoding
-    ) -> None:
-        self._path, self._start_time, self._target = sound.path, sound.start + begin, target
-        self._source = open_container(os.path.abspath(sound.path))
-        audio: Any = self._source.streams.audio[0]
-        self._copied = audio.codec_context.name in encoding.copied_sound
-        self._stream: Any
-        if self._copied:
-            self._stream = target.add_stream_from_template(audio)
-        else:
-            # a rate and layout that the encoder has; those of the source may be unknown or unsupported
-            self._stream = target.add_stream(encoding.sound_codec, rate=48000, layout="stereo")
-        if begin:
-            self._source.seek(int(self._start_time * 1_000_000))  # microseconds, of any stream
-        self._packets_or_frames = self._write(self._source.demux(audio) if self._copied else self._source.decode(audio))
-        self._written: Fraction | None = Fraction(-1)  # seconds; None: all
-
-    def write_until(self, seconds: Fraction) -> None:
-        """Write the sound up to this time of the target."""
-        while self._written is not None and self._written < seconds:
-            self._written = next(self._packets_or_frames, None)
-
-    def finish(self, seconds: Fraction) -> None:
-        """Write the rest up to the end of the video."""
-        self.write_until(seconds)
-        if not self._copied:
-            self._target.mux(self._stream.encode(None))
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
-
-    def _write(self, packets_or_frames: Iterator[Any]) -> Iterator[Fraction]:
-        """Write packets, or encoded frames; yield the time of each before it is written."""
-        for item in self._readable(packets_or_frames):
-            if item.pts is None or (self._copied and item.dts is None):
-                continue
-            shift = round(self._start_time / item.time_base)
-            item.pts -= shift
-            if item.pts < 0:
-                continue
-            yield item.pts * item.time_base
-            if self._copied:
-                item.dts, item.stream = item.dts - shift, self._stream
-            self._target.mux(item if self._copied else self._stream.encode(item))
-
-    def _readable(self, packets_or_frames: Iterator[Any]) -> Iterator[Any]:
-        """Yield packets or frames up to the first that cannot be read."""
-        import av
-
-        try:
-            yield from packets_or_frames
-        except (av.FFmpegError, OSError) as error:
-            log.warning("%s: its sound does not decode after %.1f s", self._path, self._written or 0)
-            log.debug("%s", error)

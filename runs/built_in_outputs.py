@@ -46,7 +46,7 @@ class ObjectFiles(Output):
 
 
 class VideoFile(Output):
-    """Video with the rate, times, size, pixel aspect and sound of the source."""
+    """Video with the rate, times, size and pixel aspect of the source."""
 
     file_name, description = "overlay.mp4", "the video with masks and ids drawn in"
     bytes_per_pixel, accepts_streams = 0.1, True
@@ -58,7 +58,6 @@ class VideoFile(Output):
             path,
             rate=source.rate,
             size=source.size,
-            sound=source.sound,
             pixel_aspect=source.pixel_aspect,
             color_tags=source.color_tags,
         )

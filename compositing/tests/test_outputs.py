@@ -2,7 +2,6 @@
 
 import json
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -15,7 +14,7 @@ from PIL import Image
 
 from aotlab.media.exr import PRIMARIES
 from aotlab.media.video import open_frames
-from aotlab.media.video_writer import TICK, VideoWriter
+from aotlab.media.video_writer import TICK
 from aotlab.runs.job import RunOptions
 from aotlab.runs.output import OutputContext
 from aotlab.runs.outputs import list_outputs, make_output
@@ -25,9 +24,6 @@ from aotlab.runs.views import render
 from aotlab.utils.errors import InputError
 from aotlab_compositing.cryptomatte import hash_name
 from aotlab_compositing.edges import confine_edges
-from aotlab_compositing.outputs import VP9
-from aotlab_compositing.planes import make_planes
-from aotlab_compositing.plates import fill_frame, view_plane
 from tests.marks import slow
 from tests.media.plate_files import (
     COUNT,
@@ -38,16 +34,12 @@ from tests.media.plate_files import (
     read_rgb,
     write_film,
 )
-from tests.media.video_files import QUARTER_TURN, film, find_clicks, set_display_matrix
+from tests.media.video_files import QUARTER_TURN, set_display_matrix
 from tests.repeating_tracker import RepeatingTracker
 from tests.stored_results import make_frame
 
-OUTPUTS = {"alpha": "alpha", "exr": "exr", "prores": "alpha.mov", "vp9": "alpha.webm"}
+OUTPUTS = {"alpha": "alpha", "exr": "exr", "prores": "alpha.mov"}
 """Files of the outputs with the plate."""
-ENCODERS = {
-    "prores": ("prores_ks", "yuva444p10le", {"profile": "4444"}, ".mov"),
-    "vp9": ("libvpx-vp9", "yuva420p", {"crf": "15", "deadline": "good", "cpu-used": "4"}, ".webm"),
-}
 DISPLAY = (np.array([0, 0], np.int32), np.array([SIZE[1] - 1, SIZE[0] - 1], np.int32))
 QUICK = ("16-bit PNG", "half EXR", "8-bit full-range video", "10-bit PQ video")
 """Kinds of sources that the quick suite tests."""
@@ -65,21 +57,18 @@ def track_plates(video, folder, write=tuple(OUTPUTS), frames=(None, None), masks
     return folder
 
 
-def measure_codec(kind, video, folder, name):
-    """Return the mean difference that a codec makes, in 255ths, when it encodes the source itself."""
-    codec, layout, options, suffix = ENCODERS[name]
-    expected, path = read_rgb(video), folder / f"codec{suffix}"
+def measure_prores(kind, video, folder):
+    """Return the mean difference that ProRes makes, in 255ths, when it encodes the source itself."""
+    expected, path = read_rgb(video), folder / "codec.mov"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=24, options=options)
-        stream.height, stream.width, stream.pix_fmt = *SIZE, layout
+        stream = container.add_stream("prores_ks", rate=24, options={"profile": "4444"})
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuva444p10le"
         stream.codec_context.time_base = TICK
-        if name == "vp9":
-            stream.bit_rate = 0
         for index, frame in enumerate(read_frames(kind, video)):
             image = frame.reformat(
-                format=layout,
+                format=stream.pix_fmt,
                 dst_colorspace=None if kind.is_video else "ITU709",
-                dst_color_range=1 if name == "prores" else None,  # which has no other
+                dst_color_range=1,  # ProRes has no other
                 threads=1,
             )
             image.pts, image.time_base = 5000 * index, TICK
@@ -113,7 +102,7 @@ def measure_outputs(kind, video, folder):
     expected, found = read_rgb(video), {}
     for name, file in OUTPUTS.items():
         if (folder / file).exists():
-            shown = [encode_display(rgb) for rgb in expected] if kind.is_linear and name in ENCODERS else expected
+            shown = [encode_display(rgb) for rgb in expected] if kind.is_linear and name == "prores" else expected
             if kind.is_video and name == "alpha":  # integers from 0 to 1
                 shown = [rgb.clip(0, 1) for rgb in expected]
             found[name] = measure_difference(shown, read_rgb(folder / file))
@@ -131,49 +120,22 @@ def test_outputs_have_the_rgb_of_the_source(tmp_path, name):
         "alpha": 0.26 * step * kind.is_video,
         "exr": 1e-5 * (not kind.is_linear),
     }
-    limits |= {codec: measure_codec(kind, video, tmp_path, codec) + 0.1 for codec in ENCODERS}
+    limits["prores"] = measure_prores(kind, video, tmp_path) + 0.1
     assert {name: value for name, value in found.items() if value > limits[name]} == {}, limits
 
 
 @pytest.mark.slow
 def test_table_of_plates_and_outputs(tmp_path, capsys):
     names = [name for name in OUTPUTS if name in list_outputs()]
-    lines = [f"| plate | {' | '.join(names)} | ProRes itself | VP9 itself |", "|---" * (len(names) + 3) + "|"]
+    lines = [f"| plate | {' | '.join(names)} | ProRes itself |", "|---" * (len(names) + 2) + "|"]
     for name, kind in PLATE_FILES.items():
         (tmp_path / name).mkdir()
         video = kind.write(tmp_path / name / "in")
         found = measure_outputs(kind, video, track_plates(video, tmp_path / name / "out", tuple(names)))
-        values = [found[name] for name in names] + [measure_codec(kind, video, tmp_path, codec) for codec in ENCODERS]
+        values = [*(found[name] for name in names), measure_prores(kind, video, tmp_path)]
         lines.append(f"| {name} | {' | '.join(f'{value:.3g}' for value in values)} |")
     with capsys.disabled():
         print("", *lines, sep="\n")
-
-
-@pytest.mark.slow
-def test_vp9_of_the_sample_is_near_its_plate(tmp_path, capsys):
-    source = open_frames("datasets/sample/rabbit.mp4")
-    sample = sorted(Path("datasets/sample").glob("Annotations/**/*.png"))
-    expected, path = [], tmp_path / "alpha.webm"
-    writer = VideoWriter(path, rate=source.rate, size=source.size, encoding=VP9)
-    for (index, plate), file in zip(source.iterate_plates(0), sample[:12], strict=False):
-        mask = cv2.resize((np.array(Image.open(file)) > 0).astype(np.float32), source.size[::-1])
-        planes, alpha = make_planes(plate, 8, subsampled=True), cv2.GaussianBlur(mask, (0, 0), 1.5)
-        expected.append((planes.values[0], alpha))
-        planes.values.append((alpha * 255).round())
-        writer.write_image(fill_frame(planes, VP9.pixel_format), source.time(index), planes.tags)
-    writer.close()
-    lumas, alphas = [], []
-    with av.open(str(path)) as container:
-        decoder: Any = av.CodecContext.create("libvpx-vp9", "r")
-        decoder.extradata = container.streams.video[0].codec_context.extradata
-        frames = [frame for packet in container.demux(video=0) for frame in decoder.decode(packet)]
-    for frame, (luma, alpha) in zip(frames, expected, strict=True):
-        lumas.append(np.abs(view_plane(frame, 0) - luma.astype(float)).mean())
-        alphas.append(np.abs(view_plane(frame, 3) / 255 - alpha).max())
-    with capsys.disabled():
-        print(f"\nY: {lumas[0]:.2f} in the first frame, up to {max(lumas):.2f}; alpha: up to {max(alphas):.3f}")
-    assert max(lumas) < 1.2
-    assert max(alphas) < 0.05
 
 
 def read_tags(path):
@@ -189,9 +151,8 @@ def read_tags(path):
 def test_movies_keep_color_tags_and_time_code(tmp_path, tags):
     video = write_film(tmp_path / "in", "yuv422p10le", "prores_ks", tags=tags, timecode="01:00:00:10", suffix="mov")
     masks = {1: MASK}
-    out = track_plates(video, tmp_path / "out", ("prores", "vp9", "exr"), frames=(1, None), masks=masks)
+    out = track_plates(video, tmp_path / "out", ("prores", "exr"), frames=(1, None), masks=masks)
     assert read_tags(out / "alpha.mov") == (tags, "01:00:00:11", "alpha: straight")
-    assert read_tags(out / "alpha.webm")[0][2] == tags[2]
     header, _ = read_exr(out / "exr" / "00002.exr")
     np.testing.assert_allclose(header.get("chromaticities", PRIMARIES[1]), PRIMARIES.get(tags[0], PRIMARIES[1]))
     code = header["timeCode"]
@@ -243,12 +204,6 @@ def test_outputs_keep_the_pixel_aspect(tmp_path):
     assert read_exr(out / "exr" / "00000.exr")[0]["pixelAspectRatio"] == pytest.approx(4 / 3)
     with Image.open(out / "alpha" / "00000.png") as image:
         assert image.info["aspect"] == (3, 4)  # pixels per unit: horizontally and vertically
-
-
-def test_webm_of_a_wide_pixel_names_prores(tmp_path):
-    video = write_film(tmp_path / "in", "yuv420p", "libx264", aspect=Fraction(4, 3), suffix="mp4")
-    with pytest.raises(InputError, match="vp9: the pixel aspect 4:3 cannot be written to WebM; write prores"):
-        track_plates(video, tmp_path / "out", ("vp9",))
 
 
 @pytest.mark.parametrize("plate", [True, False])
@@ -342,17 +297,15 @@ def test_cryptomatte_decodes_to_the_probabilities(tmp_path):
             np.testing.assert_allclose(found, tracked.probabilities[position], atol=1e-6)
 
 
-@pytest.mark.parametrize("output", ["prores", *slow("vp9")])
-def test_each_object_has_its_movie(tmp_path, output):
+def test_each_object_has_its_movie(tmp_path):
     video = PLATE_FILES["10-bit PQ video"].write(tmp_path / "in")
     options = {"per_object": True}
     masks = {0: MASK * (MASK == 1), 1: MASK * (MASK == 2)}  # the second object appears later
-    out = track_plates(video, tmp_path / "out", (output,), masks=masks, output_options=options)
-    suffix = ".webm" if output == "vp9" else ".mov"
-    assert sorted(path.name for path in (out / output).iterdir()) == [f"object.1{suffix}", f"object.2{suffix}"]
-    assert Results.read(out).list_written() == {output}
+    out = track_plates(video, tmp_path / "out", ("prores",), masks=masks, output_options=options)
+    assert sorted(path.name for path in (out / "prores").iterdir()) == ["object.1.mov", "object.2.mov"]
+    assert Results.read(out).list_written() == {"prores"}
     for object_id in (1, 2):
-        alphas = read_alpha(out / output / f"object.{object_id}{suffix}")
+        alphas = read_alpha(out / "prores" / f"object.{object_id}.mov")
         assert len(alphas) == COUNT
         for index, alpha in enumerate(alphas):
             expected = np.equal(MASK, object_id) & (index >= object_id - 1)
@@ -363,11 +316,7 @@ def read_alpha(path):
     """Return alpha, or brightness of a movie without, from 0 to 1."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        context = stream.codec_context
-        if path.suffix == ".webm":
-            context = av.CodecContext.create("libvpx-vp9", "r")
-        frames = [frame for packet in container.demux(video=0) if packet.size for frame in context.decode(packet)]
-        frames += context.decode(None)
+        frames = [*container.decode(stream)]
     values = []
     for frame in frames:
         has_alpha = "a" in frame.format.name
@@ -420,7 +369,7 @@ def test_premultiplied_colors_are_black_outside(tmp_path, output):
 
 
 def test_option_without_effect_rejected():
-    problem = r"per_object=True \(--per-object\): no effect on masks, exr; write prores or vp9"
+    problem = r"per_object=True \(--per-object\): no effect on masks, exr; write prores"
     with pytest.raises(InputError, match=problem):
         RunOptions(write=("masks", "exr"), output_options={"per_object": True})
 
@@ -435,25 +384,13 @@ def test_plates_while_tracking_equal_those_rendered_later(tmp_path, both):
     assert cv2.imread(str(out / "alpha" / "00001.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
 
 
-@pytest.mark.parametrize("codec", ["pcm_s16le", *slow("aac")])
-def test_movies_have_the_sound_of_the_source(tmp_path, codec):
-    path = film(tmp_path / "film.mov", codec)
-    mask = np.zeros((32, 48), np.uint8)
-    mask[8:24, 8:24] = 1
-    out = track_plates(path, tmp_path / "out", ("prores", "vp9"), masks={0: mask})
-    for name, expected in (("alpha.mov", codec), ("alpha.webm", "opus")):
-        clicks, found = find_clicks(out / name)
-        assert found == expected
-        assert clicks == pytest.approx([1, 2], abs=0.05)
-
-
 def test_phone_video_is_delivered_upright(tmp_path):
     video = write_film(tmp_path / "in", "yuv420p", "libx264", suffix="mp4", crf="1")
     set_display_matrix(video, QUARTER_TURN)
     mask = np.ascontiguousarray(MASK.T)
-    out = track_plates(video, tmp_path / "out", ("alpha", "prores", "vp9"), masks={0: mask})
+    out = track_plates(video, tmp_path / "out", ("alpha", "prores"), masks={0: mask})
     upright = np.rot90(draw_ramps(), -1)
-    for name in ("alpha", "alpha.mov", "alpha.webm"):
+    for name in ("alpha", "alpha.mov"):
         found = read_rgb(out / name)[0]
         assert found.shape == upright.shape
         assert np.abs(found - upright).mean() < 0.02, name

@@ -6,7 +6,7 @@ import pytest
 
 from aotlab.media.plates import VideoPlate
 from aotlab.media.video import open_frames
-from aotlab_compositing.plates import halve, read_float_rgb, read_planes, read_rgb
+from aotlab_compositing.plates import read_float_rgb, read_planes, read_rgb
 from tests.media.plate_files import SIZE, decode_yuv, draw_ramps, encode_yuv, write_film
 
 
@@ -52,12 +52,6 @@ def test_place_of_colors_is_that_of_the_codec(codec, expected, layout):
     np.testing.assert_allclose(blue[4, :4], expected, atol=0.1)
     between = [100, 125, 175, 175] if layout == "yuv420p" else [100, 200, 100, 200]
     np.testing.assert_allclose(red[:4, 5], between, atol=0.1)
-
-
-def test_halved_colors_lie_where_they_are_read():
-    columns = np.tile(np.arange(9.0), (5, 1))
-    np.testing.assert_allclose(halve(columns)[:, 1:-1], np.tile([2, 4, 6], (3, 1)))
-    np.testing.assert_allclose(halve(columns.T)[:-1, 0], [0.5, 2.5, 4.5, 6.5])
 
 
 @pytest.mark.parametrize(

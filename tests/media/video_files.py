@@ -8,8 +8,6 @@ import numpy as np
 
 from aotlab.media.video_writer import VideoWriter
 
-RATE, SAMPLES, SECONDS = 10, 16000, 3
-"""Of `film`."""
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """Display matrix of a phone video: the stored image is turned to the right to be shown."""
 
@@ -21,9 +19,9 @@ def draw_smooth(height, width, frames=5):
     return np.stack([np.clip(ramp - 6 * index, 0, 255).astype(np.uint8) for index in range(frames)])
 
 
-def write_video(path, frames, rate=Fraction(24), times=None, sound=None):
+def write_video(path, frames, rate=Fraction(24), times=None):
     """Write frames as overlays are written, at ``times`` in seconds or by the rate; return the path."""
-    with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2], sound=sound)) as writer:
+    with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2])) as writer:
         for index, frame in enumerate(frames):
             writer.write(frame, index / rate if times is None else times[index])
     return path
@@ -110,41 +108,3 @@ def write_gray(path, count=6):
     """Write a small video of gray frames that get brighter, which can be read from a pipe; return the path."""
     grays = [np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8) for index in range(count)]
     return encode(path, "mpeg4", grays, rate=12)
-
-
-def film(path, codec="aac", delay=0.0):
-    """Write gray frames with a click of 0.1 s at 1 s and at 2 s; ``delay`` moves images and sound."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=RATE)
-        video.width, video.height, video.pix_fmt = 48, 32, "yuv420p"
-        audio = container.add_stream(codec, rate=SAMPLES, layout="mono")
-        for index in range(SECONDS * RATE):
-            frame = av.VideoFrame(48, 32, "yuv420p")
-            frame.pts, frame.time_base = index + round(delay * RATE), Fraction(1, RATE)
-            container.mux(video.encode(frame))
-        time = np.arange(SECONDS * SAMPLES) / SAMPLES
-        loud = ((time % 1 < 0.1) & (time >= 1)) * np.sin(2000 * time) * 0.8
-        for start in range(0, len(loud), 1024):
-            samples = (loud[start : start + 1024] * 32767).astype(np.int16)[None]
-            piece = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-            piece.sample_rate, piece.time_base = SAMPLES, Fraction(1, SAMPLES)
-            piece.pts = start + round(delay * SAMPLES)
-            container.mux(audio.encode(piece))
-        container.mux(video.encode(None))
-        container.mux(audio.encode(None))
-    return path
-
-
-def find_clicks(path):
-    """Return the seconds from the first frame at which it becomes loud, and the codec of the sound."""
-    with av.open(str(path)) as container:
-        first = next(container.decode(video=0))
-    times, values = [], []
-    with av.open(str(path)) as container:
-        codec = container.streams.audio[0].codec_context.name
-        for frame in container.decode(audio=0):
-            sound = frame.to_ndarray().astype(np.float64).reshape(-1)
-            values.append(sound / 32768 if frame.format.name.startswith("s16") else sound)
-            times.append(float(frame.pts * frame.time_base) + np.arange(len(sound)) / frame.sample_rate)
-    loud = np.concatenate(times)[np.abs(np.concatenate(values)) > 0.2] - float(first.pts * first.time_base)
-    return loud[np.diff(loud, prepend=-1) > 0.3].tolist(), codec

@@ -1,1 +1,1 @@
-"""Outputs of aotlab for compositing: OpenEXR layers, Cryptomatte, plates with alpha, mattes, ProRes, VP9."""
+"""Outputs of aotlab for compositing: OpenEXR layers, Cryptomatte, plates with alpha, mattes, ProRes."""

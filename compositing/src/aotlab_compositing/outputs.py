@@ -15,7 +15,7 @@ import numpy as np
 import OpenEXR
 from PIL import Image
 
-from aotlab import InputError, sdk
+from aotlab import sdk
 from aotlab.internal import (
     BT709,
     PRIMARIES,
@@ -31,23 +31,15 @@ from aotlab_compositing.edges import estimate_colors, require_pymatting, shape_e
 from aotlab_compositing.exr import ExrPart, copy_header, read_exr_parts, write_exr
 from aotlab_compositing.layers import describe_renamed, find_exr, read_alphas
 from aotlab_compositing.planes import make_planes, multiply_planes
-from aotlab_compositing.plates import Planes, fill_frame, halve, read_float_rgb, read_rgb
+from aotlab_compositing.plates import Planes, fill_frame, read_float_rgb, read_rgb
 
 UNKNOWN_TAG = 2
 """FFmpeg's number of unspecified colors."""
 CRYPTO_LAYER = "CryptoObject"
 """Name of the layer of a Cryptomatte, which renderers use for objects."""
-MOV_SOUND = (
-    "aac", "mp3", "mp3float", "ac3", "eac3", "alac",
-    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le",
-)  # fmt: skip
-"""Decoders of sound that MOV stores unchanged."""
-PRORES = VideoEncoding("prores_ks", "yuva444p10le", {"profile": "4444"}, MOV_SOUND)
-VP9 = VideoEncoding(
-    "libvpx-vp9", "yuva420p", {"crf": "15", "b": "0", "deadline": "good", "cpu-used": "4"},
-    ("opus", "libopus", "vorbis", "libvorbis"), "libopus",
-)  # fmt: skip
-"""With constant quality."""
+PRORES = VideoEncoding("prores_ks", "yuva444p10le", {"profile": "4444"})
+DEPTH = 10
+"""Bits of a value in ProRes."""
 
 
 class MatteOutput(sdk.Output):
@@ -112,47 +104,38 @@ class AlphaFiles(MatteOutput):
         write_exr(self.path / f"{frame.name}.exr", [ExrPart("", header | {"aotlab/alpha": kind}, channels)])
 
 
-class PlateVideo(MatteOutput):
-    """Movies of the plate with alpha, with the rate, times, size, colors, time code and sound of the source."""
+class ProResVideo(MatteOutput):
+    """Movies of the plate with alpha, with the rate, times, size, colors and time code of the source."""
 
-    encoding: VideoEncoding
-    suffix: str
-    folder_name: str
-    """Folder of the movies of single objects."""
-    depth: int
-    """Bits of a value."""
-    is_subsampled = False
-    """Whether colors are 4:2:0."""
-    needs_image = True
+    file_name, description = "alpha.mov", "ProRes 4444 with alpha"
+    bytes_per_pixel, needs_image = 2.0, True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         self._writers = dict[Path, VideoWriter]()
         self.per_object = options["per_object"]
         if self.per_object:
-            self.file_name = self.folder_name
+            self.file_name = "prores"
 
     def _multiply(self, planes: Planes, alpha: np.ndarray) -> Planes:
         """Return the planes of a frame multiplied by alpha."""
         if self.options["refine_edges"]:
-            alphas = [alpha if values.shape == alpha.shape else halve(alpha) for values in planes.values]
-            pairs = zip(planes.values, alphas, strict=True)
-            colors = [estimate_colors(values[..., None], part)[..., 0] for values, part in pairs]
+            colors = [estimate_colors(values[..., None], alpha)[..., 0] for values in planes.values]
             planes = planes._replace(values=colors)
         return multiply_planes(planes, alpha)
 
     def write_soft(self, frame: TrackedFrame) -> None:
-        plate = make_planes(frame.plate, self.depth, subsampled=self.is_subsampled)
+        plate = make_planes(frame.plate, DEPTH)
         alphas = {self.path: frame.alpha}
         if self.options["per_object"]:
             layers = read_alphas(frame, self.context)
-            alphas = {self.path / f"{layer}{self.suffix}": alpha for layer, alpha in layers.items()}
+            alphas = {self.path / f"{layer}.mov": alpha for layer, alpha in layers.items()}
         for path, alpha in alphas.items():
             if path not in self._writers:
                 self._writers[path] = self._make_writer(path, frame.index)
             planes = self._multiply(plate, alpha) if self.options["alpha"] == "premultiplied" else plate
-            codes = (alpha * (2**self.depth - 1)).round()
-            image = fill_frame(planes._replace(values=[*planes.values, codes]), self.encoding.pixel_format)
+            codes = (alpha * (2**DEPTH - 1)).round()
+            image = fill_frame(planes._replace(values=[*planes.values, codes]), PRORES.pixel_format)
             self._writers[path].write_image(image, frame.time, planes.tags)
 
     def _make_writer(self, path: Path, index: int) -> VideoWriter:
@@ -162,8 +145,7 @@ class PlateVideo(MatteOutput):
             path,
             rate=source.rate,
             size=source.size,
-            encoding=self.encoding,
-            sound=None if options["per_object"] else source.sound,
+            encoding=PRORES,
             pixel_aspect=source.pixel_aspect,
             timecode="" if code is None else str(code),
             comment=f"alpha: {options['alpha']}",
@@ -176,22 +158,6 @@ class PlateVideo(MatteOutput):
     def discard(self) -> None:
         for writer in self._writers.values():
             writer.drop()
-
-
-class ProResVideo(PlateVideo):
-    file_name, folder_name, description = "alpha.mov", "prores", "ProRes 4444 with alpha"
-    bytes_per_pixel, encoding, suffix, depth = 2.0, PRORES, ".mov", 10
-
-
-class VP9Video(PlateVideo):
-    file_name, folder_name, description = "alpha.webm", "vp9", "VP9 with alpha"
-    bytes_per_pixel, encoding, suffix, depth, is_subsampled = 0.1, VP9, ".webm", 8, True
-
-    def open(self, path: Path, context: OutputContext) -> None:
-        super().open(path, context)
-        if (aspect := context.source.pixel_aspect) != 1:
-            problem = f"the pixel aspect {aspect.numerator}:{aspect.denominator} cannot be written to WebM"
-            raise InputError(problem, subject="vp9", remedy="write prores")
 
 
 class ExrFiles(MatteOutput):

@@ -7,40 +7,39 @@ import numpy as np
 
 from aotlab.internal import BT709, encode_srgb
 from aotlab.sdk import ColorTags, Plate
-from aotlab_compositing.plates import LUMA, Planes, halve, measure_range, read_float_rgb, read_planes
+from aotlab_compositing.plates import LUMA, Planes, measure_range, read_float_rgb, read_planes
 
 SRGB = 13
 """FFmpeg's number of the sRGB curve."""
 
 
-def make_planes(plate: Plate, depth: int, *, subsampled: bool = False) -> Planes:
-    """Return a frame for a video file with ``depth`` bits, in 4:4:4, or 4:2:0 if ``subsampled``.
+def make_planes(plate: Plate, depth: int) -> Planes:
+    """Return a frame for a video file with ``depth`` bits of limited range, in 4:4:4.
 
-    Video files keep their colors, tags and range; only the depth changes. Others get the matrix of BT.709: floats are
+    Video files keep their colors and tags. Others get the matrix of BT.709: floats are
     shown from 0 to 1, and linear light is encoded with the sRGB curve.
     """
-    planes = read_planes(plate, subsampled=subsampled)
+    planes = read_planes(plate)
     if planes is not None:
-        # ProRes has no full range; 8 bits keep theirs, as codes would merge
-        return scale_planes(planes, depth, is_full=planes.is_full and depth == 8)
+        return scale_planes(planes, depth)
     rgb, tags = np.nan_to_num(read_float_rgb(plate).astype(np.float32)).clip(0, 1), plate.tags
     if plate.is_linear:
         rgb, tags = encode_srgb(rgb), tags._replace(transfer=SRGB)
-    return rgb_to_planes(rgb, tags._replace(matrix=BT709), depth, subsampled=subsampled)
+    return rgb_to_planes(rgb, tags._replace(matrix=BT709), depth)
 
 
-def scale_planes(planes: Planes, depth: int, *, is_full: bool) -> Planes:
-    """Return planes with another depth and range, rounded."""
+def scale_planes(planes: Planes, depth: int) -> Planes:
+    """Return planes with another depth, rounded, of limited range."""
     is_rounded = all(values.dtype.kind == "u" for values in planes.values)
-    if is_rounded and (depth, is_full) == (planes.depth, planes.is_full):
+    if is_rounded and depth == planes.depth and not planes.is_full:
         return planes
     scaled = []
     for index, values in enumerate(planes.values):
         black, span = measure_range(planes.depth, index > 0, is_full=planes.is_full)
-        new_black, new_span = measure_range(depth, index > 0, is_full=is_full)
+        new_black, new_span = measure_range(depth, index > 0, is_full=False)
         codes = (values.astype(np.float32) - black) * (new_span / span) + (new_black + 0.5)
         scaled.append(codes.clip(0, 2**depth - 1).astype(np.uint16))
-    return Planes(scaled, depth, is_full, planes.tags)
+    return Planes(scaled, depth, False, planes.tags)
 
 
 def multiply_planes(planes: Planes, alpha: np.ndarray) -> Planes:
@@ -48,13 +47,12 @@ def multiply_planes(planes: Planes, alpha: np.ndarray) -> Planes:
     multiplied = []
     for index, values in enumerate(planes.values):
         black, _ = measure_range(planes.depth, index > 0, is_full=planes.is_full)
-        part = alpha if values.shape == alpha.shape else halve(alpha)
-        multiplied.append(((values - np.float32(black)) * part + (black + 0.5)).astype(np.uint16))
+        multiplied.append(((values - np.float32(black)) * alpha + (black + 0.5)).astype(np.uint16))
     return planes._replace(values=multiplied)
 
 
-def rgb_to_planes(rgb: np.ndarray, tags: ColorTags, depth: int, *, subsampled: bool = False) -> Planes:
-    """Return H×W×3 RGB from 0 to 1 as planes of limited range, in 4:4:4, or 4:2:0 if ``subsampled``."""
+def rgb_to_planes(rgb: np.ndarray, tags: ColorTags, depth: int) -> Planes:
+    """Return H×W×3 RGB from 0 to 1 as planes of limited range, in 4:4:4."""
     red, blue = LUMA[tags.matrix]
     green = 1 - red - blue
     brightness = np.array([red, green, blue])
@@ -64,7 +62,5 @@ def rgb_to_planes(rgb: np.ndarray, tags: ColorTags, depth: int, *, subsampled: b
     offsets, spans = zip(*(measure_range(depth, index > 0, is_full=False) for index in range(3)), strict=True)
     matrix = np.column_stack([colors * np.array(spans)[:, None], offsets])
     planes = cv2.split(cv2.transform(rgb.astype(np.float32), matrix))
-    if subsampled:
-        planes = [planes[0], halve(planes[1]), halve(planes[2])]
     values = [(plane + 0.5).clip(0, 2**depth - 1).astype(np.uint16) for plane in planes]
     return Planes(values, depth, False, tags)

@@ -29,7 +29,7 @@ class Planes(NamedTuple):
     """Brightness and colors of a frame as video files store them."""
 
     values: list[np.ndarray]
-    """Y, U and V as H×W uint16, or float32 if interpolated; in 4:2:0, U and V have half the size, rounded up."""
+    """Y, U and V as H×W uint16, or float32 if interpolated."""
     depth: int
     """Bits of a value."""
     is_full: bool
@@ -58,13 +58,6 @@ def measure_range(depth: int, is_color: bool, *, is_full: bool) -> tuple[float, 
     step = 2 ** (depth - 8)
     span = 2**depth - 1 if is_full else (224 if is_color else 219) * step
     return (128 * step if is_color else 0 if is_full else 16 * step), span
-
-
-def halve(values: np.ndarray) -> np.ndarray:
-    """Return H×W values for the colors of 4:2:0, float32 of half the size, rounded up: weighted means, see `widen`."""
-    across, down = np.array([0.25, 0.5, 0.25], np.float32), np.array([0, 0.5, 0.5], np.float32)
-    means = cv2.sepFilter2D(values.astype(np.float32), -1, across, down, borderType=cv2.BORDER_REPLICATE)
-    return np.ascontiguousarray(means[::2, ::2])
 
 
 def widen(values: np.ndarray, width: int) -> np.ndarray:
@@ -109,10 +102,10 @@ def read_float_rgb(plate: Plate) -> np.ndarray:
     return rgb if rgb.dtype == np.float16 else rgb.astype(np.float32)
 
 
-def read_planes(plate: Plate, *, subsampled: bool = False) -> Planes | None:
+def read_planes(plate: Plate) -> Planes | None:
     """Return Y, U and V of a plate at the depth of its video, or the next one of `DEPTHS`, in its range.
 
-    They are in 4:4:4, or 4:2:0 if ``subsampled``; None if the plate stores RGB. Colors that two columns share lie on
+    They are in 4:4:4; None if the plate stores RGB. Colors that two columns share lie on
     the left one, as in MPEG-2, MPEG-4, H.264 and HEVC without a stated location, and in ITU-R BT.601 and BT.709; of two
     rows, they lie between. In MPEG-1 and JPEG, they lie between both. libswscale takes all for centered. PyAV does not
     pass on the location that a file states.
@@ -127,7 +120,7 @@ def read_planes(plate: Plate, *, subsampled: bool = False) -> Planes | None:
     with plate.lock:
         if has_gray:
             gray = view_plane(frame.reformat(format=f"gray{suffix}", threads=1), 0).astype(np.uint16)
-            neutral = np.full((halve(gray) if subsampled else gray).shape, 128 << (depth - 8), np.uint16)
+            neutral = np.full(gray.shape, 128 << (depth - 8), np.uint16)
             values = [gray, neutral, neutral]
         else:
             kind = FULL_RANGE if is_full else LIMITED_RANGE
@@ -139,9 +132,7 @@ def read_planes(plate: Plate, *, subsampled: bool = False) -> Planes | None:
             part = round(frame.width / frame.format.chroma_width(frame.width))
             is_low = frame.format.chroma_height(frame.height) < frame.height
             is_left = part == 2 and plate.codec not in CENTERED_CODECS
-            if is_same := subsampled and is_left and is_low:
-                values = read(f"yuv420p{suffix}")
-            elif not is_low and (part == 1 or is_left):
+            if not is_low and (part == 1 or is_left):
                 # at the same depth: libswscale fills the low bits of a deeper Y by repeating it, in full range
                 values = read(f"yuv{444 if part == 1 else 422}p{suffix}")
             elif part == 4 and not is_low:
@@ -149,9 +140,8 @@ def read_planes(plate: Plate, *, subsampled: bool = False) -> Planes | None:
             else:
                 values = read("yuv422p16le" if is_left else "yuv444p16le")
                 values = [plane / np.float32(2 ** (16 - depth)) for plane in values]
-            if not is_same:
-                colors = [widen(plane, frame.width) if part > 1 else plane for plane in values[1:]]
-                values[1:] = map(halve, colors) if subsampled else colors
+            if part > 1:
+                values[1:] = [widen(plane, frame.width) for plane in values[1:]]
         values = [apply_display_matrix(frame, plane) for plane in values]
     return Planes(values, depth, is_full, plate.tags)
 

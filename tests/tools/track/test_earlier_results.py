@@ -63,7 +63,7 @@ def test_further_outputs_are_written_without_tracking(video, mask, tmp_path, rep
 
 def test_soft_outputs_need_stored_edges(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
-    for name in ("alpha", "mattes16", "prores", "vp9"):
+    for name in ("alpha", "mattes16", "prores"):
         assert track(video, tmp_path, mask, args=["--write", name]) == 2
         assert "results without soft edges; choose another output, or replace" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=["--write", "soft", "--force"]) == 0

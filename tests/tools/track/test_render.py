@@ -124,7 +124,7 @@ def test_missing_video_serves_outputs_without_images(results, video):
 
 
 def test_soft_outputs_without_stored_edges_rejected(results, run_expecting_error):
-    for name in ("alpha", "mattes16", "prores", "vp9"):
+    for name in ("alpha", "mattes16", "prores"):
         line = run_expecting_error(main, results, "--write", f"coco,{name}")
         assert f"{name}: needs soft edges, which these results do not have; track again with --write soft" in line
         assert not (results / "coco.json").exists()

@@ -181,8 +181,8 @@ def test_changed_inputs_start_over(interrupted_run, video, mask, tmp_path):
 
 
 def test_resumed_run_may_write_further_outputs(interrupted_run, video, mask, tmp_path):
-    assert count_steps(video, tmp_path, mask, "--write", "vp9,objects") == 1
-    assert len(list(open_frames(interrupted_run / "alpha.webm"))) == 4
+    assert count_steps(video, tmp_path, mask, "--write", "prores,objects") == 1
+    assert len(list(open_frames(interrupted_run / "alpha.mov"))) == 4
 
 
 def test_damaged_progress_starts_over(interrupted_run, video, mask, tmp_path, caplog, capsys):
