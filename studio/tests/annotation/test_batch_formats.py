@@ -1,6 +1,5 @@
 """A batch with masks from CVAT or COCO, corrected and exported, read by us and by the other tools' own readers."""
 
-
 import numpy as np
 import pytest
 
