@@ -75,6 +75,7 @@ CHANGED = {
     r"(aotlab export .*--verify)": r"\1 --no-prompts",  # its conversion is the longest
     r"data.root=my_data --dry-run": "data.root=my_data --dry-run train.phases.0.crop=97",
     r"data.root=my_data --plugin": "data.root=labeled --dry-run train.phases.0.crop=97 --plugin",
+    r"--root my_data": "--root labeled",
     r"data.root=SET/train": "data.root=SET/train --dry-run train.phases.0.crop=97",
     r"steps=20": "steps=2",
     r"crop=193": "crop=97",
