@@ -15,8 +15,9 @@ fi
 checkout=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python=$work/tools/bin/python
+python=$work/tools/bin/python fresh=$work/fresh/bin/python
 "${PYTHON:-python3}" -m venv "$work/tools"
+"${PYTHON:-python3}" -m venv "$work/fresh"
 "$python" -m pip install --quiet build twine
 rm -rf dist build/release build/demo
 for project in . studio compositing trackers runtime; do
@@ -24,13 +25,13 @@ for project in . studio compositing trackers runtime; do
 done
 "$python" -m twine check --strict dist/*
 
-"$python" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[video,export]"
-(cd "$work" && "$python" "$checkout/demo/build.py" "$checkout/build/demo") # away from the checkout's packages
-mkdir build/release
+"$fresh" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[video,export]"
+(cd "$work" && "$fresh" "$checkout/demo/build.py" "$checkout/build/demo") # away from the checkout's packages
+mkdir -p build/release
 cp build/demo/models/480p.zip "build/release/aott_mini-854x480-$version.zip"
 (cd build/demo && "$python" -m zipfile -c "../release/aotlab-demo-$version.zip" .)
 
-bash scripts/test_wheels.sh
+bash scripts/test_wheels.sh "$work/fresh"
 
 if [ "${1:-}" != "--no-tag" ]; then
     git tag --annotate "v$version" --message "aotlab $version"

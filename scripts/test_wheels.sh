@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the wheels in dist/ into fresh environments, and runs a command of each away from the checkout; the runtime
-# gets an environment without PyTorch, and the exported model of build/release/.
+# Installs the wheels in dist/ into an environment, and runs a command of each away from the checkout; the runtime gets
+# its own environment, without PyTorch, and the exported model of build/release/.
 #
-#   bash scripts/test_wheels.sh      (PYTHON chooses the interpreter)
+#   bash scripts/test_wheels.sh [ENVIRONMENT]      (default: a new one; PYTHON chooses its interpreter)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=$(bash scripts/version.sh)
@@ -10,11 +10,11 @@ checkout=$PWD
 sample=$checkout/datasets/sample
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/fresh"
 "${PYTHON:-python3}" -m venv "$work/light"
+[ -n "${1:-}" ] || "${PYTHON:-python3}" -m venv "$work/fresh"
 programs=bin
-[ -d "$work/fresh/bin" ] || programs=Scripts # Windows
-fresh=$work/fresh/$programs light=$work/light/$programs
+[ -d "$work/light/bin" ] || programs=Scripts # Windows
+fresh=${1:-$work/fresh}/$programs light=$work/light/$programs
 "$fresh/python" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[all]" dist/aotlab_studio-"$version"-*.whl \
     dist/aotlab_compositing-"$version"-*.whl "dist/aotlab_trackers-$version-py3-none-any.whl[cutie]"
 "$light/python" -m pip install --quiet dist/aotlab_runtime-"$version"-*.whl pillow

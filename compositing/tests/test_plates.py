@@ -6,7 +6,7 @@ import pytest
 
 from aotlab.media.plates import VideoPlate
 from aotlab.media.video import open_frames
-from aotlab_compositing.plates import read_float_rgb, read_planes, read_rgb
+from aotlab_compositing.plates import read_float_rgb, read_planes, read_rgb, view_plane
 from tests.media.plate_files import SIZE, decode_yuv, draw_ramps, encode_yuv, write_film
 
 
@@ -52,6 +52,15 @@ def test_place_of_colors_is_that_of_the_codec(codec, expected, layout):
     np.testing.assert_allclose(blue[4, :4], expected, atol=0.1)
     between = [100, 125, 175, 175] if layout == "yuv420p" else [100, 200, 100, 200]
     np.testing.assert_allclose(red[:4, 5], between, atol=0.1)
+
+
+@pytest.mark.parametrize(("location", "weight"), [(0, 0.25), (2, 0)], ids=["between two rows", "on the upper row"])
+def test_stated_vertical_location_of_colors_is_used(tmp_path, location, weight):
+    options = {"x265-params": f"chromaloc={location}:lossless=1:log-level=none"}
+    plate = open_frames(write_film(tmp_path / "in", "yuv420p", "libx265", **options)).read_plate(0)
+    stored = view_plane(plate.frame, 1).astype(float)
+    found = read_planes(plate).values[1][2::2, ::2]
+    np.testing.assert_allclose(found, weight * stored[:-1] + (1 - weight) * stored[1:], atol=0.1)
 
 
 @pytest.mark.parametrize(

@@ -105,10 +105,10 @@ def read_float_rgb(plate: Plate) -> np.ndarray:
 def read_planes(plate: Plate) -> Planes | None:
     """Return Y, U and V of a plate at the depth of its video, or the next one of `DEPTHS`, in its range.
 
-    They are in 4:4:4; None if the plate stores RGB. Colors that two columns share lie on
-    the left one, as in MPEG-2, MPEG-4, H.264 and HEVC without a stated location, and in ITU-R BT.601 and BT.709; of two
-    rows, they lie between. In MPEG-1 and JPEG, they lie between both. libswscale takes all for centered. PyAV does not
-    pass on the location that a file states.
+    They are in 4:4:4; None if the plate stores RGB. Colors that two columns share lie on the left one, as in MPEG-2,
+    MPEG-4, H.264 and HEVC without a stated location, and in ITU-R BT.601 and BT.709; of two rows, they lie between, or
+    where the file states, which libswscale reads. In MPEG-1 and JPEG, they lie between both. A stated horizontal
+    location is not read: PyAV lacks it, and libswscale takes all for centered.
     """
     if not isinstance(plate, VideoPlate) or is_rgb(plate.frame):
         return None
