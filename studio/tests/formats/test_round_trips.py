@@ -32,7 +32,7 @@ from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotati
 
 OUTLINES = ("cvat polygons", "yolo")
 """Formats that fill holes and smooth staircases."""
-WITHOUT_ABSENCE = ("cvat", "mots")
+WITHOUT_ABSENCE = ("mots",)
 """Formats in which a frame without objects is as one that is not annotated."""
 FORMATS = (*list_mask_formats(), "cvat polygons")
 """Formats, each with an option after its name that is on."""

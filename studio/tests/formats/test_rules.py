@@ -370,7 +370,7 @@ COUNTERS = {
     "youtube_vis": lambda path: sum(
         segment is not None for record in read_tree(path)["annotations"] for segment in record["segmentations"]
     ),
-    "cvat": lambda path: path.read_text().count('outside="0"'),
+    "cvat": lambda path: path.read_text().count("<mask "),
     "label_studio": lambda path: sum(len(item["predictions"][0]["result"]) for item in read_tree(path)),
     "mots": lambda path: len(path.read_text().splitlines()),
     "yolo": lambda path: sum(len(file.read_text().splitlines()) for file in path.glob("labels/*.txt")),

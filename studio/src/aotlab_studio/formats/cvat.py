@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -22,9 +22,6 @@ NO_SHAPES = ("attribute", "tag")
 """Elements of tracks and images that are not shapes."""
 TYPED_TEXT = r"true|false|0|-?[1-9][0-9]{0,17}"
 """Text of a boolean or an integer, which other programs may write as text."""
-
-Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
-"""Values of one track's shape, and the object's attributes, by frame."""
 
 
 def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
@@ -48,7 +45,8 @@ def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     name = PurePosixPath(file or "").stem
     if not name and source.is_own:
         name = root.findtext(".//meta/task/name", "")
-    return parser.finish(classes, name, counts_from_zero=root.find("image") is None)  # ids of images count images
+    counts_from_zero = source.is_own or root.find("image") is None  # ids of images count images
+    return parser.finish(classes, name, counts_from_zero=counts_from_zero)
 
 
 def _select_task(root: Element, video: str) -> None:
@@ -103,57 +101,64 @@ def _is_shape(track: Element, source: _Source) -> bool:
 
 
 def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:
-    """Return CVAT for video 1.1; ``group_id`` is the object id.
+    """Return CVAT 1.1; ``group_id`` is the object id.
 
     Args:
-        kind: "mask": exact masks, each a track of one frame, as CVAT has no tracks of masks; "polygon": a track for
-            each part of an object, whose holes are filled.
+        kind: "mask": CVAT for images with exact masks, of which CVAT has no tracks; "polygon": CVAT for video with a
+            track for each part of an object, whose holes are filled.
     """
     root, (height, width), length = Element("annotations"), annotations.size, video.length or 0
     task = {
-        "name": video.name, "size": length, "mode": "interpolation", "start_frame": 0, "stop_frame": length - 1,
-        "labels": {"label": _describe_labels(annotations, kind)}, "original_size": {"width": width, "height": height},
+        "name": video.name, "size": length, "mode": "annotation" if kind == "mask" else "interpolation",
+        "start_frame": 0, "stop_frame": length - 1, "labels": {"label": _describe_labels(annotations, kind)},
+        "original_size": {"width": width, "height": height},
     }  # fmt: skip
     _add_elements(root, {"version": "1.1", "meta": {"task": task}})
-    tracks = _list_masks(annotations) if kind == "mask" else _list_polygons(annotations)
-    for count, (object_id, shapes) in enumerate(tracks):
-        class_name = annotations.class_name(object_id)
-        attributes = {"id": count, "label": class_name, "source": "auto", "group_id": object_id}
-        track = SubElement(root, "track", {key: str(value) for key, value in attributes.items()})
-        for frame, (shape, values) in sorted(shapes.items()):
-            ends = frame + 1 not in shapes and frame + 1 < length
-            for outside in range(1 + ends):  # a shape that is outside ends the track
-                state = {"frame": frame + outside, "keyframe": 1, "outside": outside, "occluded": 0}
-                texts = {key: str(value) for key, value in [*state.items(), *shape.items(), ("z_order", 0)]}
-                _add_attributes(SubElement(track, kind, texts), values)
-        first, *others = (values.items() for _, values in shapes.values())
-        _add_attributes(track, dict(sorted(set(first).intersection(*others))))
+    if kind == "mask":
+        _add_images(root, annotations, video)
+    else:
+        _add_tracks(root, annotations, length)
     indent(root)
     text = tostring(root, encoding="unicode")
     return formats.encode_xml(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
-def _list_polygons(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
-    """Yield object ids and tracks of polygons. The first track has the largest part on each frame."""
-    parts: dict[tuple[int, int], Shapes] = defaultdict(dict)
+def _add_images(root: Element, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
+    """Add an image for each frame, with a mask for each object."""
+    height, width = annotations.size
+    for frame in sorted(annotations.frames):
+        name = PurePosixPath(video.image_name(frame, annotations.frame_name(frame))).name
+        image = _add(root, "image", {"id": frame, "name": name, "width": width, "height": height})
+        for region in annotations.frames[frame]:
+            if region.area:
+                mask = sdk.decode_rle(region.rle, annotations.size)
+                rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+                part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+                counts = ", ".join(str(count) for count in sdk.encode_rle(part.T))  # row by row
+                box = {"left": columns[0], "top": rows[0], "width": part.shape[1], "height": part.shape[0]}
+                label = {"label": annotations.class_name(region.object_id), "source": "auto", "occluded": 0}
+                shape = {**label, "rle": counts, **box, "z_order": 0, "group_id": region.object_id}
+                _add_attributes(_add(image, "mask", shape), region.attributes)
+
+
+def _add_tracks(root: Element, annotations: sdk.Annotations, length: int) -> None:
+    """Add tracks of polygons. The first track of an object has the largest part on each frame."""
+    parts: dict[tuple[int, int], dict[int, tuple[str, Mapping[str, object]]]] = defaultdict(dict)
     for frame, region in annotations.regions():
         outlines = formats.trace_outlines(sdk.decode_rle(region.rle, annotations.size))
         for rank, outline in enumerate(outlines):
             points = ";".join(f"{x:.2f},{y:.2f}" for x, y in outline)
-            parts[region.object_id, rank][frame] = {"points": points}, region.attributes
-    return ((object_id, parts[object_id, rank]) for object_id, rank in sorted(parts))
-
-
-def _list_masks(annotations: sdk.Annotations) -> Iterator[tuple[int, Shapes]]:
-    """Yield object ids and tracks of one mask each."""
-    for frame, region in annotations.regions():
-        if region.area:
-            mask = sdk.decode_rle(region.rle, annotations.size)
-            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-            part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            counts = ", ".join(str(count) for count in sdk.encode_rle(part.T))  # row by row
-            box = {"left": columns[0], "top": rows[0], "width": part.shape[1], "height": part.shape[0]}
-            yield region.object_id, {frame: ({"rle": counts, **box}, region.attributes)}
+            parts[region.object_id, rank][frame] = points, region.attributes
+    for count, ((object_id, _), shapes) in enumerate(sorted(parts.items())):
+        label = annotations.class_name(object_id)
+        track = _add(root, "track", {"id": count, "label": label, "source": "auto", "group_id": object_id})
+        for frame, (points, values) in sorted(shapes.items()):
+            ends = frame + 1 not in shapes and frame + 1 < length
+            for outside in range(1 + ends):  # a shape that is outside ends the track
+                state = {"frame": frame + outside, "keyframe": 1, "outside": outside, "occluded": 0}
+                _add_attributes(_add(track, "polygon", {**state, "points": points, "z_order": 0}), values)
+        first, *others = (values.items() for _, values in shapes.values())
+        _add_attributes(track, dict(sorted(set(first).intersection(*others))))
 
 
 def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, Any]]:
@@ -175,6 +180,11 @@ def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, 
         texts = {key: text for key, text in (("color", rule.color), ("key", rule.key)) if text}
         labels.append({"name": rule.name, **texts, "type": kind, "attributes": {"attribute": attributes}})
     return labels
+
+
+def _add(parent: Element, tag: str, attributes: Mapping[str, object]) -> Element:
+    """Add an element with attributes as text."""
+    return SubElement(parent, tag, {name: str(value) for name, value in attributes.items()})
 
 
 def _add_attributes(parent: Element, values: Mapping[str, object]) -> None:
@@ -277,4 +287,4 @@ def _write_cvat(path: Path, masks: sdk.Annotations, video: sdk.VideoInfo, *, pol
     internal.write_bytes(path, format_cvat(masks, video, "polygon" if polygons else "mask"))
 
 
-CVAT = sdk.MaskWriter("cvat.xml", "CVAT for video: masks, or tracks of polygons", _write_cvat, attributes=True)
+CVAT = sdk.MaskWriter("cvat.xml", "CVAT: masks of images, or tracks of polygons", _write_cvat, attributes=True)

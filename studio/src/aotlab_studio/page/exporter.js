@@ -42,8 +42,8 @@ class Exporter {
     const { archive, missing, unclassed, without_attributes: lacking } = answer.result;
     Object.assign(element('download'), { hidden: false, textContent: `Download ${archive}` });
     const objects = unclassed ? `${formatCount(unclassed, 'object')} without a class, exported as “object”. ` : '';
-    const frames = missing ? `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit.`
-      + ' In CVAT files, objects end before them; videos show them without an overlay.' : '';
+    const frames = missing ? `${formatCount(missing, 'frame')} without masks, which mask and annotation files omit`
+      + ' and videos show without an overlay.' : '';
     const attributes = lacking.length ? `${lacking.join(', ')}: cannot hold the objects’ attributes. ` : '';
     element('export-missing').textContent = objects + attributes + frames;
     if (!isOpen) showToast(`${archive} is ready`, { Download: () => element('download').click() });
