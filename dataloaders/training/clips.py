@@ -40,8 +40,6 @@ class Clip:
     num_objects: int
     names: tuple[str, ...] = ()
     """Names of the images and videos it was made from."""
-    unreadable: tuple[str, ...] = ()
-    """One message per drawn item that could not be read."""
 
 
 def reflect_index(index: int, length: int) -> int:
@@ -78,7 +76,7 @@ def transform_clip(clip: Clip, transform: Transform, rng: Generator) -> Clip:
         remedy = f"expected {'×'.join(map(str, expected.shape))} {expected.dtype}"
         require(is_same, problem, subject=describe_object(transform), remedy=remedy)
     changed = relabel(frames, labels, rng, min_pixels=0, max_objects=MAX_OBJECTS)
-    return replace(changed, names=clip.names, unreadable=clip.unreadable)
+    return replace(changed, names=clip.names)
 
 
 def merge_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> Clip:

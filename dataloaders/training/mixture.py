@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -28,8 +28,8 @@ from aotlab.utils.files import describe_error
 from aotlab.utils.plugins import list_plugin_files, load_plugin_file
 from aotlab.utils.signals import STOP_SIGNALS
 
-READ_TRIES = 10
-"""Number of attempts to draw a readable clip."""
+OTHER_TRIES = 10
+"""Number of attempts to draw another item to paste over an item."""
 
 
 class ClipPreparationError(Exception):
@@ -59,8 +59,6 @@ class ClipTensors(NamedTuple):
     num_objects: list[int]
     names: list[tuple[str, ...]]
     """Names of the images and videos of each clip."""
-    unreadable: list[str]
-    """One message per unreadable item that was replaced."""
 
     def pin_memory(self) -> ClipTensors:
         """Return the batch in page-locked memory; called by the loader."""
@@ -85,26 +83,13 @@ class Mixture:
         return self.phase.steps * self.phase.batch
 
     def __getitem__(self, index: int) -> Clip:
-        """Return clip ``index``; unreadable items are replaced by other draws."""
-        clip = self._draw_clip(index)
-        rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, READ_TRIES])
+        """Return clip ``index``; raise `InputError` if an item cannot be read."""
+        key = self.seed, crc32(self.phase.name.encode()), index
+        clip = self._make_clip(np.random.default_rng([*key, 0]))
+        rng = np.random.default_rng([*key, 1])
         for transform in self.transforms:
             clip = transform_clip(clip, transform, rng)
         return clip
-
-    def _draw_clip(self, index: int) -> Clip:
-        unreadable: list[str] = []
-        for attempt in range(READ_TRIES):
-            rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
-            try:
-                return replace(self._make_clip(rng), unreadable=tuple(unreadable))
-            except (InputError, cv2.error) as error:
-                unreadable.append(" ".join(str(error).split()))
-        raise InputError(
-            f"{READ_TRIES} items in a row from the sources of {self.phase.name} cannot be read",
-            subject="train.phases",
-            remedy=f"the last: {unreadable[-1]}",
-        )
 
     def _make_clip(self, rng: Generator) -> Clip:
         """Make a clip of one item, usually with the objects of another pasted over it."""
@@ -113,7 +98,7 @@ class Mixture:
         if clip.num_objects and rng.random() >= self.phase.merge:
             return clip
         other = self._draw_item(rng)
-        for _ in range(READ_TRIES):  # another item, if the source has others
+        for _ in range(OTHER_TRIES):  # another item, if the source has others
             if other != item:
                 break
             other = self._draw_item(rng)
@@ -160,7 +145,7 @@ def build_clip_loader(
 
     The clips of a step are split into ``micro_batches`` times ``ranks`` equal shares; a rank gets its share of each,
     in page-locked memory if requested. The clips of a step do not depend on the number of ranks. Raises `InputError` if
-    the batch cannot be split evenly or no readable item is drawn, and `RunStopped` if a worker process dies.
+    the batch cannot be split evenly or an item cannot be read, and `RunStopped` if a worker process dies.
     """
     phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
     starts = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
@@ -224,7 +209,6 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
         torch.from_numpy(np.stack([clip.labels for clip in clips], axis=1)).long(),
         [clip.num_objects for clip in clips],
         [clip.names for clip in clips],
-        [reason for clip in clips for reason in clip.unreadable],
     )
 
 

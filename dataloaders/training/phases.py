@@ -102,12 +102,9 @@ def _require_separate_videos(data: TrainingData) -> None:
 
 
 def _require_objects(mixture: Mixture) -> None:
-    """Raise `InputError` if none of the first clips shows an object; training reports those that cannot be read."""
+    """Raise `InputError` if none of the first clips shows an object, or one cannot be read."""
     count = min(NUM_CHECKED_CLIPS, len(mixture))
-    try:
-        if any(mixture[index].num_objects for index in range(count)):
-            return
-    except InputError:
+    if any(mixture[index].num_objects for index in range(count)):
         return
     paths = ", ".join(source.path for source in mixture.phase.sources)
     raise InputError(

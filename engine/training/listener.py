@@ -24,8 +24,6 @@ class StepResult:
     """Last micro-batch."""
     predictions: list[Tensor]
     """Predicted masks of that micro-batch, B×H×W per frame."""
-    unreadable: list[str]
-    """One sentence per drawn item, on any rank, that could not be read and was replaced."""
     skipped: str = ""
     """Why the step was skipped, which leaves the weights unchanged; empty otherwise."""
 

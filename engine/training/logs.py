@@ -84,9 +84,7 @@ class LogFile(ScalarLog):
             self._write(state, {"file": str(state.resumed_from)}, event="resumed")
 
     def stepped(self, state: TrainState, result: StepResult) -> None:
-        """Log unreadable items and that the step was skipped, then means."""
-        for item in result.unreadable:
-            self._write(state, {"item": item}, event="unreadable")
+        """Log that the step was skipped, then means."""
         if result.skipped:
             self._write(state, {"reason": result.skipped}, event="skipped")
         super().stepped(state, result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,6 @@ from aotlab.utils.provenance import describe_versions
 log = logging.getLogger(__name__)
 
 
-MAX_UNREADABLE = 0.01
-"""Largest fraction of the draws that may meet an unreadable item; more is a broken copy or mount, not a broken file."""
-
-
 class RunRecord(TrainingListener):
     """Data, command, versions, times and scores of a run.
 
@@ -40,10 +35,6 @@ class RunRecord(TrainingListener):
         """Complete phases."""
         self.checkpoint: Path | None = None
         """Averaged weights of the last phase."""
-        self.clips = 0
-        """Number of clips drawn in all phases."""
-        self.unreadable = Counter[str]()
-        """Unreadable items of all phases and ranks: one sentence each, with the number of draws."""
         self._begin_phase()
 
     def _begin_phase(self) -> None:
@@ -54,23 +45,9 @@ class RunRecord(TrainingListener):
         self.resumed: list[str] = []
         """Sentences about settings and data that changed when the phase was resumed."""
 
-    @property
-    def draws(self) -> int:
-        """Number of drawn items: clips, and unreadable items that they replaced."""
-        return self.clips + self.unreadable.total()
-
-    def has_many_unreadable(self, min_draws: int = 0) -> bool:
-        """Return whether more than `MAX_UNREADABLE` of the draws, or of ``min_draws`` if there are fewer, failed."""
-        return self.unreadable.total() > MAX_UNREADABLE * max(self.draws, min_draws)
-
     def stepped(self, state: TrainState, result: StepResult) -> None:
-        """Add the time and clips of the step; warn of each unreadable item once."""
+        """Add the time of the step."""
         self.seconds += result.metrics.get("step_seconds", 0.0)
-        self.clips += state.phase.batch
-        for item in result.unreadable:
-            if item not in self.unreadable:
-                log.warning("%s; other clips replace those with it", item)
-            self.unreadable[item] += 1
 
     def validated(self, state: TrainState, scores: dict[str, float]) -> None:
         """Store the scores."""
@@ -107,8 +84,6 @@ class RunRecord(TrainingListener):
             "program": self.program,
             "code": describe_code(state.config),
             "fingerprints": self._phase_fingerprints(state),
-            "clips": self.clips,
-            "unreadable": dict(self.unreadable),
             "seconds": self.seconds,
             "scores": self.scores,
             "resumed": self.resumed,
@@ -139,8 +114,7 @@ class RunRecord(TrainingListener):
         for sentence in sentences:
             log.warning("%s", sentence)
         self.resumed = content["resumed"] + sentences
-        self.seconds, self.clips = content["seconds"], content["clips"]
-        self.unreadable = Counter(content["unreadable"])
+        self.seconds = content["seconds"]
         if earlier[VALIDATION] == current[VALIDATION]:
             self.scores = content["scores"]
         else:

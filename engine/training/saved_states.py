@@ -33,8 +33,6 @@ FREE_SETTINGS = ("model.depth", ".drop_path")
 """Suffixes of model settings that may change when a run is resumed."""
 FIXED_SETTINGS = (".freeze_encoder_stages", ".encoder_lr_ratio", ".name", ".weight_decay")
 """Suffixes of training settings that may not change, because the optimizer depends on them."""
-MIN_DRAWS = 1000
-"""Number of draws below which a run is not stopped for a few unreadable items, which may all be drawn at its start."""
 
 
 class SharedStop(RunStopped):
@@ -59,15 +57,6 @@ def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
     """Raise `SharedStop` on all ranks if one of them has received a signal."""
     if world.mean([float(stop.is_set())])[0] > 0:
         raise SharedStop("interrupted", signal_number=stop.signal_number)
-
-
-def stop_if_unreadable(record: RunRecord) -> None:
-    """Raise `SharedStop` if more than `MAX_UNREADABLE` of the draws of all ranks met an unreadable item."""
-    if record.has_many_unreadable(MIN_DRAWS):
-        raise SharedStop(
-            f"{record.unreadable.total()} of {record.draws} drawn items cannot be read; see the warnings, "
-            "repair or remove the files that aotlab check-data names"
-        )
 
 
 @contextmanager

@@ -46,7 +46,6 @@ from aotlab.engine.training.saved_states import (
     save_on_failure,
     save_state,
     stop_if_interrupted,
-    stop_if_unreadable,
 )
 from aotlab.engine.training.state import TrainState
 from aotlab.engine.training.validation import validate_if_due, write_weights
@@ -80,7 +79,7 @@ def train(
     Raises:
         InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
             another process.
-        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, too many unreadable items, no disk space.
+        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, unreadable image or mask, no disk space.
     """
     with world.share_errors():
         config = resolve_training(config)
@@ -141,8 +140,6 @@ def train_phase(
         for listener in listeners:
             listener.stepped(state, result)
         stop_if_interrupted(stop, state.world)
-        if result.unreadable:
-            stop_if_unreadable(record)
         is_saved = validate_if_due(state, record, videos, stop, listeners)
         if not is_saved and state.world.is_main and state.is_due(state.config.train.save_every):
             save_state(state, record, listeners)
@@ -188,14 +185,12 @@ def train_step(state: TrainState, clip_module: nn.Module, batches: Iterator[Clip
     losses_by_batch: list[Tensor] = []  # total, of reference frames, of tracked frames, and each term
     ious: list[Tensor] = []
     clip_names: list[str] = []
-    unreadable: list[str] = []
     data_seconds = 0.0
     for index in range(state.config.train.accumulate):
         wait_start = time.perf_counter()
         batch = next(batches)
         data_seconds += time.perf_counter() - wait_start
         clip_names += [name for names in batch.names for name in names]
-        unreadable += batch.unreadable
         clip = to_device(batch, state.world.device)
         loss, losses = run_micro_batch(state, clip_module, clip, index, reference_weight)
         with torch.no_grad():
@@ -208,10 +203,8 @@ def train_step(state: TrainState, clip_module: nn.Module, batches: Iterator[Clip
     values = [*torch.stack(losses_by_batch).mean(0), torch.stack(ious).nanmean()]
     names = ("loss", "reference_loss", "tracked_loss", *(f"loss_{name}" for name in losses.terms), "iou")
     means = dict(zip(names, torch.stack(values).tolist(), strict=True))  # copied from the device at once
-    mean_loss, mean_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
-    if mean_unreadable:
-        unreadable = [item for items in state.world.gather(unreadable) for item in items]
-    result = StepResult({}, clip, losses.predictions, unreadable)
+    mean_loss = state.world.mean([means["loss"]])[0]
+    result = StepResult({}, clip, losses.predictions)
     if not math.isfinite(mean_loss):
         return replace(result, skipped=skip_step(state, "loss", [] if math.isfinite(means["loss"]) else clip_names))
     norm = update_weights(state)

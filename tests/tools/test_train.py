@@ -8,11 +8,11 @@ from safetensors.torch import load_file
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.engine.training import record
+from aotlab.dataloaders.training import phases
 from aotlab.engine.training.build import resolve_training
 from aotlab.tools.train import main
 from tests.engine.small_model import assert_same_weights, tiny_settings
-from tests.engine.training.tiny_recipes import damage_frame, draw_sets
+from tests.engine.training.tiny_recipes import draw_sets
 
 SMALL = tiny_settings("aott")
 RECIPE = str(ROOT / "configs" / "recipes" / "mini.yaml")
@@ -89,23 +89,21 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     assert not output.exists()
 
 
-@pytest.mark.parametrize(("limit", "code"), [(0.01, 1), (0.9, 0)])
-def test_unreadable_items_are_reported_when_met(tmp_path, capsys, caplog, monkeypatch, limit, code):
-    monkeypatch.setattr(record, "MAX_UNREADABLE", limit)
+def test_unreadable_file_stops_until_it_is_repaired(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(phases, "_require_objects", lambda _: None)
     root = write_data(tmp_path)
-    broken = damage_frame(root)
+    path = root / "drawn" / "JPEGImages" / "one" / "00002.png"
+    content = path.read_bytes()
+    path.write_bytes(content[:300])
     settings = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *make_settings(), *SMALL]
-    changes = ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]", "train.log_every=1"]
-    assert main(["--config", RECIPE, *settings, *changes, "--log", "csv"]) == code
-    (warning,) = [message for message in caplog.messages if str(broken) in message]
-    assert warning.endswith("other clips replace those with it")
-    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
-    places = [index for index, line in enumerate(lines) if str(broken) in line.get("item", "")]
-    assert len(places) == sum(line.get("event") == "unreadable" for line in lines) > 0
-    assert lines[places[-1]]["step"] == lines[places[-1] + 1]["step"]  # before the loss of the same step
-    shown = capsys.readouterr()
-    assert "trained weights" in shown.out
-    assert "1 item could not be read (" in shown.err
+    settings += ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]", "train.log_every=1"]
+    command = ["--config", RECIPE, *settings, "--log", "csv"]
+    assert main(command) == 1
+    reason = capsys.readouterr().err.splitlines()[-1]
+    assert reason.startswith(f"stopped: {path}: not readable (")
+    assert reason.endswith("the same command resumes from it")
+    path.write_bytes(content)
+    assert main(command) == 0
     assert len((tmp_path / "out" / "train.csv").read_text().splitlines()) == 5
     assert not (tmp_path / "out" / "tensorboard").exists()
 
@@ -126,6 +124,6 @@ def test_recipe_follows_the_method_and_encoder(recipe, preset, augmentation, cro
 @pytest.mark.parametrize("recipe", ["davis", "ytvos", "ytvos_davis"])
 @pytest.mark.parametrize(("preset", "final_lr"), [("aott", 2e-5), ("r50_deaotl", 1e-5), ("swinb_aotl", 1e-5)])
 def test_published_recipes_have_published_phases(recipe, preset, final_lr):
-    phases = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"])).train.phases
-    assert [phase.name for phase in phases] == ["static", "video"]
-    assert phases[-1].final_lr == final_lr
+    found = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"])).train.phases
+    assert [phase.name for phase in found] == ["static", "video"]
+    assert found[-1].final_lr == final_lr

@@ -1,8 +1,5 @@
 """Several ranks on this machine's CPU, as torchrun starts them, against one process."""
 
-import json
-import re
-
 import pytest
 
 from aotlab.engine.training.saved_states import list_saved_states
@@ -10,8 +7,6 @@ from aotlab.tools import train
 from tests.engine.training.tiny_recipes import (
     WITHOUT_DROP_PATH,
     assert_same_steps,
-    damage_frame,
-    draw_sets,
     read_log,
     steady_phase,
     write_recipe,
@@ -64,23 +59,6 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path, fed_after):
     assert output.count("trained weights") == output.count("device c") == 1  # the main rank speaks for all
     assert train.main(["--config", str(recipe_file("one", steps=2, batch=4, clip_length=2)), *settings]) == 0
     assert_same_steps(read_log(tmp_path / "two"), read_log(tmp_path / "one"))
-
-
-@needs_posix
-def test_too_many_unreadable_items_stop_all_ranks_at_one_step(recipe_file, tmp_path):
-    root = draw_sets(tmp_path / "sets")
-    damage_frame(root)
-    done = run_ranks("--config", recipe_file("run", steps=20, batch=4), f"data.root={root}")
-    assert done.returncode == 1
-    failed, draws = map(int, re.search(r"stopped: (\d+) of (\d+) drawn items cannot be read", done.stderr).groups())
-    step, rest = divmod(draws - failed, 4)
-    assert failed > 10 > 0 == rest
-    assert "lost contact" not in done.stderr
-    assert list_saved_states(tmp_path / "run")[0].stem.endswith(f"_{step:06d}")
-    with (tmp_path / "run" / "log.jsonl").open() as file:
-        events = [line for line in map(json.loads, file) if "event" in line]
-    assert [line["event"] for line in events] == ["unreadable"] * failed + ["stopped"]
-    assert events[-1]["step"] == step
 
 
 @needs_posix

@@ -61,7 +61,7 @@ def run_steps(listener, state, last, *, skipped=(), **values):
     for step in range(state.step + 1, last + 1):
         state.step = step
         metrics = {name: float(step + i) for i, name in enumerate(MEASURES)} | values
-        result = StepResult(metrics, clip(), list(clip().target_indices), [])
+        result = StepResult(metrics, clip(), list(clip().target_indices))
         is_skipped = step in skipped
         listener.stepped(state, replace(result, metrics={}, skipped="nan") if is_skipped else result)
 
@@ -119,15 +119,6 @@ def test_non_finite_numbers_are_null(tmp_path, value):
     run_phase(LogFile(), Phase(tmp_path, "late"), 2, gradient_norm=value, iou=math.nan)
     (trained,) = read_strict_log(tmp_path)
     assert (trained["gradient_norm"], trained["iou"], trained["loss"]) == (None, None, 1.5)
-
-
-def test_unreadable_items_are_logged(tmp_path):
-    log_file, state = LogFile(), Phase(tmp_path, "main")
-    log_file.began(state)
-    log_file.stepped(state, StepResult({}, clip(), [], ["a.png: cut off"], skipped="nan"))
-    lines = read_strict_log(tmp_path)
-    assert [(line["event"], line["step"]) for line in lines] == [("unreadable", 0), ("skipped", 0)]
-    assert (lines[0]["item"], lines[1]["reason"]) == ("a.png: cut off", "nan")
 
 
 def test_resumed_run_replaces_later_lines(tmp_path):

@@ -32,13 +32,6 @@ def draw_sets(root: Path, frames: int = 3) -> Path:
     return root
 
 
-def damage_frame(root: Path) -> Path:
-    """Cut off a frame of a drawn video; return its path."""
-    path = root / "drawn" / "JPEGImages" / "one" / "00002.png"
-    path.write_bytes(path.read_bytes()[:300])
-    return path
-
-
 def phase(name="video", **options):
     return {"name": name, "steps": 2, "batch": 1, "clip_length": 3, "crop": 65, "short_edge": 72, "merge": 0.5,
             "lr": 4e-4, "sources": [{"path": "drawn", "max_gap": 1}], **options}  # fmt: skip
