@@ -40,7 +40,10 @@ from tests.processes import RUN_SECONDS
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
     *sorted((ROOT / "docs" / "howto").glob("*.md")),
-    *(ROOT / "docs" / name for name in ("index.md", "start.md", "annotate.md", "formats.md", "speed.md", "vot.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("index.md", "track.md", "start.md", "annotate.md", "formats.md", "speed.md", "vot.md")
+    ),
 ]
 SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_object=null")
 """Settings appended to every command that takes settings."""
