@@ -92,7 +92,7 @@ def read_mask(
             if values.ndim == 3:  # in color
                 labels, is_binary = values[..., 0], np.isin(values, (0, VOID)).all() and _is_gray(values)
                 problem = "has colors, or shades of gray in RGB, which are not object ids"
-                remedy = f"{FORMAT_REMEDY}, or name its colors in a legend.json beside it (aotlab-studio)"
+                remedy = f"{FORMAT_REMEDY}, or name its colors in a labelmap.txt beside it (aotlab-studio)"
                 require(is_binary, problem, subject=path, remedy=MASK_REMEDY if format == "ids" else remedy)
             if image.format == "GIF" and labels.max() > VOID:
                 raise ValueError(f"the colors of page {page} are not in the palette of the first page")

@@ -189,9 +189,9 @@ def test_unknown_format_names_the_most_similar():
         find_mask_writer("coko")
 
 
-def test_palette_masks_beside_a_legend_have_ids(tmp_path):
+def test_palette_masks_beside_a_label_map_have_ids(tmp_path):
     write_mask(tmp_path / "00000.png", draw_labels(0))
-    (tmp_path / "legend.json").write_text('{"#ff0000": "person"}')
+    (tmp_path / "labelmap.txt").write_text("person:255,0,0::")
     np.testing.assert_array_equal(read_annotations(tmp_path, VIDEO).mask(0), draw_labels(0))
 
 

@@ -120,7 +120,7 @@ def labelme(index):
 COLORED = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]])
 
 
-LEGEND = json.dumps({"#ff0000": "car", "#0000ff": "dog"}).encode()
+LABEL_MAP = b"car:255,0,0::\ndog:0,0,255::\n"
 
 
 UPLOADS = {
@@ -131,7 +131,9 @@ UPLOADS = {
     "object_ids": zip_files(
         {f"clip/{number}/{index:05d}.png": png(255 * (truth(index) == number)) for index in (3, 5) for number in (1, 2)}
     ),
-    "colors": zip_files({f"{index:05d}.png": png(COLORED[truth(index)]) for index in (3, 5)} | {"legend.json": LEGEND}),
+    "colors": zip_files(
+        {f"{index:05d}.png": png(COLORED[truth(index)]) for index in (3, 5)} | {"labelmap.txt": LABEL_MAP}
+    ),
 }
 
 
@@ -262,7 +264,7 @@ def test_upload_counts_the_drawn_pixels_that_it_replaces(session, document):
 
 def test_single_image_is_for_the_shown_frame(document):
     assert load_upload(document, 7, png(truth(7))).frames == [7]
-    colored = zip_files({"mask.png": png(COLORED[truth(8)]), "legend.json": LEGEND})
+    colored = zip_files({"mask.png": png(COLORED[truth(8)]), "labelmap.txt": LABEL_MAP})
     assert load_upload(document, 8, colored, targets={1: 1, 2: 2}).frames == [8]
     np.testing.assert_array_equal(document.snapshot.labels(8), truth(8))
 

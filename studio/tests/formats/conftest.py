@@ -1,4 +1,4 @@
-"""A mask in colors, for the tests of formats."""
+"""A mask in colors with its label map, for the tests of formats."""
 
 import numpy as np
 import pytest
@@ -12,4 +12,5 @@ def colored(tmp_path):
     image = np.zeros((*SIZE, 3), np.uint8)
     image[draw_labels(2) == 3], image[draw_labels(2) == 7] = (255, 0, 0), (0, 128, 255)
     Image.fromarray(image).save(tmp_path / "mask.png")
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nball:0,128,255::\nperson:255,0,0::\n")
     return tmp_path / "mask.png"

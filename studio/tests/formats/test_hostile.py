@@ -1,12 +1,10 @@
 """Files of other tools with any part of them replaced, cut or changed: masks, or one sentence."""
 
-import json
 from random import Random
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
 
 from aotlab_studio.formats.cvat import format_cvat
 from aotlab_studio.formats.label_studio import format_label_studio
@@ -14,7 +12,7 @@ from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.examples import labelme, png, shape
 from tests.marks import slow
 from tests.media.sample import VIDEO, read_masks, sample_annotations
-from tests.mutations import JSON, check_mutations, corrupt_bytes, read_error
+from tests.mutations import check_mutations, corrupt_bytes, read_error
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
 """Replacements of every attribute and text of an XML file."""
@@ -77,11 +75,11 @@ def test_damaged_cvat_is_read_or_rejected(tmp_path):
 
 
 def test_damaged_colored_mask_is_read_or_rejected(colored):
-    (colored.parent / "legend.json").write_text('{"#ff0000": "person", "#0080ff": 7}')
     check_damage(colored, colored.read_bytes())
 
 
-@given(JSON)
-def test_any_json_as_legend_is_rejected(colored, tree):
-    (colored.parent / "legend.json").write_text(json.dumps(tree))
-    assert read_error(read_masks, colored)
+def test_damaged_label_map_is_read_or_rejected(colored):
+    path = colored.with_name("labelmap.txt")
+    for changed in corrupt_bytes(path.read_bytes(), 40, 3):
+        path.write_bytes(changed)
+        read_error(read_masks, colored)

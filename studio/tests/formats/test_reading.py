@@ -11,8 +11,8 @@ from PIL import Image
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
 from aotlab.media.rle import compress_rle
-from aotlab.sdk import encode_rle, find_mask_writer, read_annotations
-from aotlab_studio.formats.colors import parse_legend
+from aotlab.sdk import encode_rle, find_mask_writer, list_mask_formats, read_annotations
+from aotlab_studio.formats.colors import read_label_map
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from studio.tests.formats.examples import labelme, png, shape
@@ -26,6 +26,7 @@ TRACK = """<annotations><version>1.1</version>
   <polygon frame="2" keyframe="1" outside="0" occluded="0" points="4,3;18,3;18,15;4,15" z_order="0"/>
   <polygon frame="3" keyframe="1" outside="1" occluded="0" points="4,3;18,3;18,15;4,15" z_order="0"/>
 </track>{more}</annotations>"""
+COLORED_IDS = (draw_labels(2) == 7) + 2 * (draw_labels(2) == 3)
 SQUARE = [[4, 4], [14, 4], [14, 14], [4, 14]]
 COUNTS = format_coco(sample_annotations(), VIDEO)["annotations"][0]["segmentation"]["counts"]
 PERCENT = [[25, 25], [50, 25], [50, 75], [25, 75]]
@@ -516,17 +517,15 @@ def test_invalid_text_formats_rejected(read, name, text, words):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_legend_names_objects_of_colored_mask(colored, mode):
+def test_label_map_names_objects_of_colored_mask(colored, mode):
     Image.open(colored).convert(mode).save(colored)
-    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
     found = read_annotations(colored, VIDEO, frame=2)
-    np.testing.assert_array_equal(found.mask(2), np.where(draw_labels(2) == 3, 1, draw_labels(2)))
-    assert found.class_names == {1: "person"}
+    np.testing.assert_array_equal(found.mask(2), COLORED_IDS)
+    assert found.class_names == {1: "ball", 2: "person"}
 
 
 def test_colored_mask_of_another_size_is_not_decoded(colored, monkeypatch):
     Image.new("RGB", (500, 500)).save(colored)
-    (colored.parent / "legend.json").write_text("{}")
     monkeypatch.setattr(Image.Image, "convert", None)
     with pytest.raises(InputError, match="images of 500×500, not 40×24"):
         read_annotations(colored, VIDEO)
@@ -535,13 +534,12 @@ def test_colored_mask_of_another_size_is_not_decoded(colored, monkeypatch):
         read_annotations(colored, VIDEO)
 
 
-def test_legend_names_objects_of_a_colored_folder(colored):
-    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
+def test_label_map_names_objects_of_a_colored_folder(colored):
     (colored.parent / "00003.png").write_bytes(colored.read_bytes())
     colored.rename(colored.parent / "00001.png")
     found = read_annotations(colored.parent, VIDEO)
     assert sorted(found.frames) == [1, 3]
-    np.testing.assert_array_equal(found.mask(3), np.where(draw_labels(2) == 3, 1, draw_labels(2)))
+    np.testing.assert_array_equal(found.mask(3), COLORED_IDS)
     (colored.parent / "00003.png").write_bytes(b"x")
     with pytest.raises(InputError, match=r"00003\.png: not readable .*; save it as RGB"):
         read_annotations(colored.parent, VIDEO)
@@ -549,68 +547,50 @@ def test_legend_names_objects_of_a_colored_folder(colored):
 
 @pytest.mark.parametrize("suffix", [".webp", ".tif", ".png"])
 def test_pages_of_a_colored_image_are_frames(colored, suffix):
-    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": 3, "0,128,255": 7}))
     image = Image.open(colored).convert("RGB")
     pages = [image, Image.new("RGB", image.size), image, Image.new("RGB", image.size)]
     path = colored.with_name(f"pages{suffix}")
     pages[0].save(path, save_all=True, append_images=pages[1:], **({"lossless": True} if suffix == ".webp" else {}))
     found = read_annotations(path, VIDEO)
     assert [bool(found.frames[frame]) for frame in range(4)] == [True, False, True, False]
-    np.testing.assert_array_equal(found.mask(2), draw_labels(2))
+    np.testing.assert_array_equal(found.mask(2), COLORED_IDS)
 
 
-def test_cvat_label_map_is_a_legend(colored):
-    text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n"
-    (colored.parent / "labelmap.txt").write_text(text)
-    assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
-
-
-def test_cvat_labels_without_colors_have_those_of_voc(colored):
-    legend = colored.with_name("labelmap.txt")
-    legend.write_text("background:::\nball:::\nperson:::\n")
-    assert parse_legend(legend) == {(0, 0, 0): (0, ""), (128, 0, 0): (1, "ball"), (0, 128, 0): (2, "person")}
-    legend.write_text("background:0,0,0::\nball:::\n")
-    with pytest.raises(InputError, match=r"labelmap\.txt: .*'' is not a color; write it as"):
-        read_annotations(colored, VIDEO)
+def test_labels_without_colors_have_those_of_voc(colored):
+    path = colored.with_name("labelmap.txt")
+    path.write_text("background:::\nball:::\nperson:::\n")
+    assert read_label_map(path) == {(0, 0, 0): (0, ""), (128, 0, 0): (1, "ball"), (0, 128, 0): (2, "person")}
 
 
 @pytest.mark.parametrize("name", ["", "SegmentationClass"])
-def test_cvat_label_map_is_above_the_masks(colored, name):
+def test_label_map_may_be_above_the_masks(colored, name):
     root = colored.parent
     (root / "SegmentationClass").mkdir()
     colored.rename(root / "SegmentationClass" / "00002.png")
-    (root / "labelmap.txt").write_text("background:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n")
     assert read_annotations(root / name, VIDEO).class_names == {1: "ball", 2: "person"}
 
 
-@pytest.mark.parametrize("background", ["Background", 0])
-def test_legend_can_name_the_background(colored, background):
-    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": background, "0,128,255": "ball"}))
+def test_background_of_a_label_map_is_no_object(colored):
+    colored.with_name("labelmap.txt").write_text("Background:255,0,0::\nball:0,128,255::\n")
     assert read_annotations(colored, VIDEO).class_names == {1: "ball"}
 
 
-def test_class_of_a_legend_gets_an_unused_id(colored):
-    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 1}))
-    assert read_annotations(colored, VIDEO).class_names == {2: "person"}
-
-
-def test_missing_legend_is_named(colored):
-    with pytest.raises(InputError, match=r"legend\.json"):
+def test_missing_label_map_is_named(colored):
+    colored.with_name("labelmap.txt").unlink()
+    with pytest.raises(InputError, match=r"labelmap\.txt"):
         read_annotations(colored, VIDEO)
 
 
-@pytest.mark.parametrize(("legend", "words"), [
-    ({"#ff0000": "person"}, "0,128,255"),
-    ({"#ff0000": -1}, "nor an object id"),
-    ({"#ff0000": True}, "neither a class name"),
-    ({"#ff0000": None}, "neither a class name"),
-    ({"red": "person"}, "expected colors"),
-    ({"300,0,0": "person"}, "not a color"),
-    ({"#ff0000": "person", "255,0,0": "ball"}, "a color occurs twice"),
-    ([], "expected colors"),
+@pytest.mark.parametrize(("text", "words"), [
+    ("person:255,0,0::", "0,128,255"),
+    ("person", "expected lines like"),
+    ("red:red::", "not a color"),
+    ("person:300,0,0::", "not a color"),
+    ("background:0,0,0::\nball:::", "'' is not a color; write it as"),
+    ("person:255,0,0::\nball:255,0,0::", "a color occurs twice"),
 ])  # fmt: skip
-def test_invalid_legend_rejected(colored, legend, words):
-    (colored.parent / "legend.json").write_text(json.dumps(legend))
+def test_invalid_label_map_rejected(colored, text, words):
+    colored.with_name("labelmap.txt").write_text(text)
     with pytest.raises(InputError, match=words):
         read_annotations(colored, VIDEO)
 
@@ -634,12 +614,11 @@ def test_labelme_shape_without_a_kind_is_a_polygon(read, kind):
     assert read({"0.json": labelme(0, shape("a", SQUARE, kind=kind))}).objects() == [1]
 
 
-@pytest.mark.parametrize("name", ["notes.json", "legend.json"])
 @pytest.mark.parametrize("folder", ["", "4"])
-def test_masks_beside_a_broken_file_are_read(tmp_path, name, folder):
+def test_masks_beside_a_broken_file_are_read(tmp_path, folder):
     (tmp_path / folder).mkdir(exist_ok=True)
     write_mask(tmp_path / folder / "00002.png", (draw_labels(2) == 3).astype(np.uint8))
-    (tmp_path / name).write_text("[1,2")
+    (tmp_path / "notes.json").write_text("[1,2")
     assert (read_annotations(tmp_path, VIDEO).mask(2) > 0).tolist() == (draw_labels(2) == 3).tolist()
 
 
@@ -649,7 +628,7 @@ def test_error_names_the_broken_file(tmp_path):
         read_annotations(tmp_path, VIDEO)
 
 
-@pytest.mark.parametrize("name", ["label_studio", "yolo"])
+@pytest.mark.parametrize("name", list_mask_formats())
 def test_own_file_without_a_mask_on_frame_0_is_read(tmp_path, name):
     masks, writer = sample_annotations(), find_mask_writer(name)
     masks.frames = {frame: masks.frames[frame] for frame in (1, 2)}

@@ -71,10 +71,9 @@ def make_masks(parts, name=name_image):
 
 
 def make_colors(parts, name=name_image):
-    legend = {",".join(map(str, color)): label for label, color in COLORS.items()}
-    return {f"{name(frame)}.png": paint(found, COLORS) for frame, found in group(parts).items()} | {
-        "legend.json": legend
-    }
+    label_map = "".join(f"{label}:{','.join(map(str, color))}::\n" for label, color in COLORS.items())
+    images = {f"{name(frame)}.png": paint(found, COLORS) for frame, found in group(parts).items()}
+    return images | {"labelmap.txt": label_map}
 
 
 def make_objects(parts, name=name_image):
@@ -512,7 +511,7 @@ TABLE = {
     "what is not read is named": {
         "masks": "all pixels are read",
         "colors": Cell(
-            {**make_colors([GOOD]), "legend.json": {"#000000": 0, "#ff0000": "a"}},
+            {**make_colors([GOOD]), "labelmap.txt": "background:0,0,0::\na:255,0,0::"},
             None,
             "100 pixels have the color 200,0,0",
         ),
@@ -739,14 +738,14 @@ TABLE = {
                 for suffix in (".png", ".webp", ".tif")
                 for cell in asked({f"00001{suffix}": paint([GOOD], {"a": (0, 128, 0)})}, {1: {2: 100}}, "palette")
             ),
-            Cell({"00001.png": paint([GOOD], {"a": (0, 128, 1)})}, None, r"a legend\.json beside it"),
+            Cell({"00001.png": paint([GOOD], {"a": (0, 128, 1)})}, None, r"a labelmap\.txt beside it"),
             Cell({"00001.png": (paint([GOOD], {"a": 1}), [(0, 0, 0), (255, 255, 255)])}, {1: {1: 100}}),
             *asked({"00001.png": (paint([GOOD], {"a": 1}) ^ 1, WHITE_AND_BLACK)}, {1: {1: 100}}, "binary"),
             *asked({"00001.png": (paint([GOOD], {"a": 1}) ^ 1, [(128, 0, 0), (0, 0, 0)])}, {1: {1: 100}}, "palette"),
             Cell({"00001.png": np.uint16(65535 * GOOD.mask)}, {1: {1: 100}}, "white is object 1"),
             Cell({"00001.png": paint([GOOD], {"a": (255, 255, 255)})}, {1: {1: 100}}, "white is object 1"),
         ],
-        "colors": Cell({**make_colors([]), "00001.png": np.dstack([SMOOTH] * 3)}, None, "which the legend lacks"),
+        "colors": Cell({**make_colors([]), "00001.png": np.dstack([SMOOTH] * 3)}, None, "which the label map lacks"),
         "objects": [
             *asked({"1/00001.png": (paint([GOOD], {"a": 1}) ^ 1, WHITE_AND_BLACK)}, {1: {1: 100}}, "binary"),
             Cell({"a/00001.png": np.uint16(65535 * GOOD.mask)}, {1: {1: 100}}),

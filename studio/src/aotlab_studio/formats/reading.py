@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.formats.colors import CLASS_MASKS, find_legend, parse_colors, read_colors, read_legend
+from aotlab_studio.formats.colors import CLASS_MASKS, find_label_map, parse_colors, read_colors, read_label_map
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.datumaro import is_datumaro, parse_datumaro
 from aotlab_studio.formats.label_studio import is_task, parse_label_studio
@@ -33,10 +33,10 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         if list_label_files(path):
             return parse_yolo(path, size)
         path = path / CLASS_MASKS if (path / CLASS_MASKS).is_dir() else path
-        images, legend = internal.list_image_files(path, internal.MASK_SUFFIXES), find_legend(path)
-        if legend is not None and images and read_colors(images[0], size) is not None:
+        images, label_map = internal.list_image_files(path, internal.MASK_SUFFIXES), find_label_map(path)
+        if label_map is not None and images and read_colors(images[0], size) is not None:
             frames = (((image, None), sdk.ParsedRegion(None, None, image=image)) for image in images)
-            return sdk.ParsedFile(parse_colors(frames, read_legend(legend), size))
+            return sdk.ParsedFile(parse_colors(frames, read_label_map(label_map), size))
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
             trees = {file: internal.read_json(file, "save it as JSON in UTF-8") for file in files}
@@ -68,10 +68,12 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         if via_images := find_via_images(tree):
             return parse_via(via_images, size)
         return parse_labelme({path: tree}, size) if is_labelme(tree) else None
-    legend = find_legend(path.parent)  # without one, the core reads black and white and the colors of PASCAL VOC
-    if legend is None or read_colors(path, size) is None:
+    label_map = find_label_map(path.parent)  # without one, the core reads black and white and the colors of PASCAL VOC
+    if label_map is None or read_colors(path, size) is None:
         return None
-    return sdk.ParsedFile(parse_colors(internal.list_pages(path, video.length).items(), read_legend(legend), size))
+    return sdk.ParsedFile(
+        parse_colors(internal.list_pages(path, video.length).items(), read_label_map(label_map), size)
+    )
 
 
 def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:

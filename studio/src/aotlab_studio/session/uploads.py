@@ -31,7 +31,7 @@ from aotlab_studio.document.objects import (
     make_object,
 )
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.formats.colors import LEGENDS
+from aotlab_studio.formats.colors import LABEL_MAP
 from aotlab_studio.protocol import FileObject, LoadedMasks
 from aotlab_studio.utils.files import ExportRecord, read_json
 
@@ -43,7 +43,7 @@ WITHOUT_MASKS = re.compile(r"(^|/)(\.[^/]|__MACOSX|(review|scores)\.json$)")
 """Pattern of files in an archive without masks: hidden files, files of macOS, the review of results."""
 SUFFIX_GROUPS = ((".json", ".xml"), (".png",), (".txt",))
 """Suffixes of mask files in an archive. The first group that occurs is read; images beside annotations are ignored."""
-SIDE_FILES = (*LEGENDS, "_classes.json", "_config.xml")
+SIDE_FILES = (LABEL_MAP, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
     "coco.json", internal.MASKS, "cvat.xml", "youtube_vis.json", "objects", "label_studio.json", "mots.txt",
     "yolo",
