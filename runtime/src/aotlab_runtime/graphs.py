@@ -155,6 +155,8 @@ def open_sessions(
     """Return a session for each ONNX file of a folder, by its name; all sessions of this process share an arena."""
     name, provider_options = provider if isinstance(provider, tuple) and len(provider) == 2 else (provider, {})
     first, *fallbacks = require_provider(name)
+    if not isinstance(provider_options, Mapping):
+        raise InputError(f"provider {name}: its options must be a dict, got {shorten(provider_options)}")
     if threads is not None and not is_integer_between(threads, 1, 1024):
         raise InputError(f"threads {shorten(threads)}: must be a whole number from 1 to 1024")
     options = ort.SessionOptions()
