@@ -1,9 +1,9 @@
-"""Loading of segmenters: a prompt network, or that of a plug-in's tracker."""
+"""Loading of segmenters: a prompt network or ONNX files."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,24 @@ from aotlab.utils.plugins import TRACKER_PLUGINS, find_plugin
 
 
 def load_segmenter(
-    source: str | None = None, *, checkpoint: Path = BUNDLED_PROMPTS, device: str = "auto"
+    source: str | Sequence[Path] | None = None, *, checkpoint: Path = BUNDLED_PROMPTS, device: str = "auto"
 ) -> PromptSegmenter:
-    """Return the segmenter of a plug-in's tracker, or else of a prompt network.
+    """Return the segmenter of a plug-in's tracker or of two ONNX files, or else of a prompt network.
 
     Args:
-        source: name of a tracker with a segmenter; None: a prompt network.
+        source: name of a tracker with a segmenter, or encoder and decoder of a SAM-like model as ONNX files.
         checkpoint: file of a prompt network, loaded at the first prompt.
         device: device of the prompt network, as in `TrackerOptions`.
 
     Raises:
-        InputError: no such tracker, or it has no segmenter.
+        InputError: files that cannot be used.
     """
-    if source is not None:
+    if isinstance(source, str):
         return find_segmenting_loader(source, device).load_segmenter()
+    if source is not None:
+        from aotlab.prompting.onnx import OnnxSegmenter
+
+        return OnnxSegmenter(*source)
     return CheckpointSegmenter(checkpoint, device)
 
 
@@ -38,7 +42,7 @@ def find_segmenting_loader(name: str, device: str = "auto") -> Any:
     """Return the loader, with ``load_segmenter``, of a plug-in's tracker; raise `InputError` if it has no segmenter."""
     loader = find_plugin(TRACKER_PLUGINS, name.partition(":")[0])(name, {}, device)
     has_segmenter = hasattr(loader, "load_segmenter")
-    require(has_segmenter, "has no segmenter", subject=f"tracker {name}", remedy="give another name")
+    require(has_segmenter, "has no segmenter", subject=f"tracker {name}", remedy="give another name, or two ONNX files")
     return loader
 
 

@@ -127,6 +127,15 @@ def _parse_removals(values: Any) -> tuple[tuple[int | str, int], ...]:
     return tuple(map(parse_removal, [values] if isinstance(values, str) or not np.iterable(values) else values))
 
 
+def _parse_segmenter(value: Any) -> str | tuple[Path, Path] | None:
+    """Return the name of a tracker, or the files ``ENCODER,DECODER``."""
+    if value is None or (isinstance(value, str) and "," not in value):
+        return value
+    files: list[Any] = value.split(",") if isinstance(value, str) else [] if isinstance(value, Path) else [*value]
+    require(len(files) == 2, "expected a name or two ONNX files", subject=f"segmenter {value}")
+    return Path(files[0]), Path(files[1])
+
+
 def _check_frames(name: str, value: Any) -> Any:
     """Return values by frame index; raise `InputError` for any other value."""
     expected = f"expected a dict by frame index, such as {{0: ...}}, got {type(value).__name__}"
@@ -173,8 +182,9 @@ class Job(Settings):
     """Number or time code of the last frame to track; None: the last of the video."""
     source: Annotated[SourceOptions, PlainValidator(parse_source_options)] = SourceOptions()
     """How the video is read; also texts ``KEY=VALUE`` or a dict."""
-    segmenter: str | None = None
-    """Name of a plug-in's tracker that turns prompts into masks; None: the tracker's own, else the bundled one."""
+    segmenter: Annotated[str | tuple[Path, Path] | None, PlainValidator(_parse_segmenter)] = None
+    """Name of a plug-in's tracker, or ONNX files (encoder and decoder), that turn prompts into masks; None: the
+    tracker's own, else the bundled one."""
     overrides: Annotated[tuple[str, ...], PlainValidator(lambda values: tuple(_list_texts("overrides", values)))] = ()
     """Settings ``key=value`` that only this job has."""
     arrays: Annotated[Mapping[int, np.ndarray], PlainValidator(partial(_check_frames, "masks"))] = Field(

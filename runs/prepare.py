@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import glob
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -248,7 +249,7 @@ def fingerprint_inputs(run: PreparedRun, digests: InputDigests) -> dict[str, Any
             index: {key: _format_prompt(prompt) for key, prompt in by_object.items()}
             for index, by_object in run.prompts.items()
         },
-        "segmenter": _describe_segmenter(job.segmenter, digests) if job.segmenter or run.prompts else None,
+        "segmenter": _describe_segmenter(job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ()), digests),
         "classes": dict(sorted(masks.class_names.items())),
         "class_ids": masks.classes,
         "both_directions": options.both_directions,
@@ -307,6 +308,14 @@ def _join(values: Iterable[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
 
 
-def _describe_segmenter(name: str | None, digests: InputDigests) -> Any:
-    """Return what the masks of a segmenter depend on: a plug-in's fingerprint, or the digest of the bundled one."""
-    return digests.digest(BUNDLED_PROMPTS) if name is None else find_segmenting_loader(name).fingerprint(digests)
+def _describe_segmenter(segmenter: str | Sequence[Path], digests: InputDigests) -> list[Any]:
+    """Return what the masks of a segmenter depend on: the fingerprint of a plug-in's, or digests of files."""
+    if isinstance(segmenter, str):
+        return [find_segmenting_loader(segmenter).fingerprint(digests)]
+    return [_digest_network(path, digests) for path in segmenter]
+
+
+def _digest_network(path: Path, digests: InputDigests) -> str:
+    """Return the digest of an ONNX file, and of files of the same name with its weights."""
+    files = sorted(file for file in path.parent.glob(f"{glob.escape(path.stem)}.*") if file.is_file())
+    return digest_values((file.name, digests.digest(file)) for file in files)

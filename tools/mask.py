@@ -36,7 +36,7 @@ from aotlab.utils.files import atomic_path, sibling_path
 @force_file
 def main(
     source: Path, *, frame: int | str | None, frame_numbers: str, boxes: tuple[str, ...], points: tuple[str, ...],
-    negative_points: tuple[str, ...], segmenter: str | None, output: Path | None, force: bool,
+    negative_points: tuple[str, ...], segmenter: str | tuple[Path, Path] | None, output: Path | None, force: bool,
 ) -> int:  # fmt: skip
     from PIL import Image
 

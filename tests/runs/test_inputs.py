@@ -334,10 +334,10 @@ def test_job_takes_prompts_of_any_numbers(box):
 def test_job_takes_values_of_python():
     mask, boxes = PromptArgument(None, 2, "a.png"), (box for box in ("1,2,30,40", ":2=5,6,30,40"))
     names = {1: "cat", 7: "dog"}
-    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, segmenter="other", source="fps=25")
+    job = Job("a", "a.tif", mask, boxes=boxes, classes=names, segmenter=("a.onnx", "b.onnx"), source="fps=25")
     assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
-    assert (job.classes, job.source.fps, job.segmenter) == (names, 25, "other")
+    assert (job.classes, job.source.fps, job.segmenter) == (names, 25, (Path("a.onnx"), Path("b.onnx")))
     assert changed(job, name="b") == Job(**vars(job) | {"name": "b"}) != job
 
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -170,23 +169,26 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
 
 
 def test_chosen_segmenter_replaces_that_of_the_tracker(video, tmp_path, monkeypatch):
-    loader = SimpleNamespace(fingerprint=lambda _: {}, load_segmenter=lambda: segment_by_color)
-    job = Job("clip", video, boxes=["3,3,14,14", ":2=37,22,16,16"], segmenter="other")
-    with pytest.raises(InputError, match="tracker other: unknown"):
+    files = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    for path in files:
+        path.write_bytes(b"damaged")
+    job = Job("clip", video, boxes=["3,3,14,14", ":2=37,22,16,16"], segmenter=files)
+    with pytest.raises(InputError, match=r"a\.onnx: not readable \("):
         run_job(job, tmp_path / "out")
-    for module in ("prompting.load", "runs.prepare"):
-        monkeypatch.setattr(f"aotlab.{module}.find_segmenting_loader", lambda *_: loader)
+    monkeypatch.setattr("aotlab.prompting.onnx.OnnxSegmenter", lambda *files: segment_by_color)
     monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
     monkeypatch.setattr(Repeater, "segmenter", None)
     run_job(job, tmp_path / "out")
     np.testing.assert_array_equal(read_mask(tmp_path / "out" / "prompt_masks" / "00000.png"), LABELS)
 
 
-def test_segmenter_needs_prompts(track, tmp_path, read_error_line, monkeypatch):
-    monkeypatch.setattr("aotlab.engine.tracking.options.find_tracker_plugin", lambda name: name)
+def test_segmenter_needs_prompts(track, tmp_path, read_error_line):
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).touch()
     write_mask(tmp_path / "first.png", LABELS)
+    options = "--segmenter", f"{tmp_path / 'a.onnx'},{tmp_path / 'b.onnx'}"
     refused = "--segmenter: no prompt to make a mask from; give --box or --point, or remove it"
-    assert refused in read_error_line(track("--mask", str(tmp_path / "first.png"), "--segmenter", "other"))
+    assert refused in read_error_line(track("--mask", str(tmp_path / "first.png"), *options))
 
 
 def test_mask_command_writes_a_palette_png(video, capsys):

@@ -314,7 +314,8 @@ def segmenter_option(*, multiple: str | None = None) -> Decorator:
         "--segmenter",
         type=SegmenterName,
         multiple=multiple is not None,
-        help=f"tracker of a plug-in that makes masks of prompts{text} the bundled one)",
+        help="tracker of a plug-in, or SAM-like model as two ONNX files, that makes masks of prompts"
+        f"{text} the bundled one)",
     )
 
 

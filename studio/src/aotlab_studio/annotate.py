@@ -98,7 +98,7 @@ def _build_app(
     return build_app(lambda _: session), f"{frames.name}: {count}, masks in {document.folder}", document.folder
 
 
-def _load_segmenters(sources: Sequence[str], device: str) -> dict[str, Segmenter]:
+def _load_segmenters(sources: Sequence[str | tuple[Path, Path]], device: str) -> dict[str, Segmenter]:
     """Return the given segmenters and the bundled one by name; their models are loaded at the first prompts."""
     from aotlab_studio.tracking.models import import_tracker
 
@@ -108,7 +108,9 @@ def _load_segmenters(sources: Sequence[str], device: str) -> dict[str, Segmenter
 
     segmenters: dict[str, Segmenter] = {}
     for source in (*sources, None):
-        segmenters[source or "bundled"] = partial(start, sdk.load_segmenter(source, device=device))
+        name = "bundled" if source is None else source if isinstance(source, str) else source[0].stem
+        name = name if name not in segmenters else str(source)
+        segmenters[name] = partial(start, sdk.load_segmenter(source, device=device))
     return segmenters
 
 
@@ -151,7 +153,7 @@ def main(
     cache: int,
     source: tuple[str, ...],
     classes: Path | None,
-    segmenter: tuple[str, ...],
+    segmenter: tuple[str | tuple[Path, Path], ...],
     config: str | None,
     strict: bool,
     device: str,

@@ -43,7 +43,7 @@ def video(tmp_path):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["none.mp4"], "none.mp4: no such file or folder"),
-    (["{video}", "--segmenter", "other"], "other: no plug-in has this tracker"),
+    (["{video}", "--segmenter", "a.onnx,b.onnx"], "a.onnx: no such file"),
     (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
     (["{video}", "--host", "192.0.2.1"], "give an address of this machine, such as 127.0.0.1"),
     (["{video}", "--host", "999.1.1.1"], "give an address of this machine, such as 127.0.0.1"),
@@ -79,9 +79,11 @@ def test_classes_of_a_file_are_offered(video, tmp_path, never_served, monkeypatc
 
 def test_given_segmenters_are_offered_before_the_bundled_one(monkeypatch):
     monkeypatch.setattr("aotlab.sdk.load_segmenter", lambda source, device: lambda frame, prompts: source)
-    segmenters = cli._load_segmenters(["sam2.1_hiera_tiny"], "cpu")
-    assert [*segmenters] == ["sam2.1_hiera_tiny", "bundled"]
-    assert [segmenter(None, {}) for segmenter in segmenters.values()] == ["sam2.1_hiera_tiny", None]
+    pairs = [(Path(folder, "encoder.onnx"), Path(folder, "decoder.onnx")) for folder in "ab"]
+    segmenters = cli._load_segmenters(["sam2.1_hiera_tiny", *pairs], "cpu")
+    assert [*segmenters][:2] == ["sam2.1_hiera_tiny", "encoder"]
+    assert [*segmenters][3:] == ["bundled"]
+    assert [segmenter(None, {}) for segmenter in segmenters.values()] == ["sam2.1_hiera_tiny", *pairs, None]
 
 
 def test_settings_are_shown_with_memory_bounded(capsys):

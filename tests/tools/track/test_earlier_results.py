@@ -325,6 +325,16 @@ def describe_job(job, **options):
     return dict(prepare(job, Path("nowhere"), loader, RunOptions(**options)).inputs)
 
 
+def test_inputs_cover_the_files_of_a_segmenter(video, mask, tmp_path):
+    encoder, decoder = (tmp_path / name for name in ("encoder.onnx", "decoder.onnx"))
+    for path in (encoder, decoder):
+        path.write_bytes(b"unchanged")
+    job = Job("out", str(video), str(mask), segmenter=(str(encoder), str(decoder)))
+    inputs = describe_job(job)
+    (tmp_path / "encoder.onnx.data").write_text("weights")
+    assert describe_job(job) != inputs
+
+
 def test_inputs_are_masks_however_they_are_stored(video, mask, tmp_path):
     write_mask(tmp_path / "masks" / "00000.png", read_mask(mask), max_id=300)
     (tmp_path / "masks" / ".hidden").mkdir()
