@@ -66,7 +66,6 @@ SKIPPED = {
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
     r"(?:\w+=\S+\s+)*python -m research\.": "measures for minutes; research/tests runs it",
     r"python integrations/text/": "needs a text detector; integrations/text/tests has one",
-    r"(?s).*READERS": "trains for hours; tests/dataloaders/training/test_mixture.py adds a reader",
     r".*ytvos_davis\.yaml": "needs the training sets of the papers; tests/engine/training trains on drawn ones",
 }
 """First words of a command line or a Python block to the reason that it is not run."""
