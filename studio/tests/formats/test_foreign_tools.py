@@ -17,6 +17,7 @@ import pytest
 from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
+from aotlab_studio import convert
 from aotlab_studio.document import editing
 from aotlab_studio.session.actions import Export
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder
@@ -60,7 +61,7 @@ def draw_labels(index):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Exports of a project, and of ``cvat --polygons`` in a folder ``polygons``."""
+    """Folder of the exports of a project, beside them ``polygons.xml`` of CVAT and data sets of ``convert --merge``."""
     folder = tmp_path_factory.mktemp("tools")
     with closing(open_session(draw_folder(folder / "clip"))) as session:
         for _ in range(5):
@@ -72,9 +73,12 @@ def folder(tmp_path_factory):
             for index in DRAWN:
                 set_mask(session.document, index, object_id, draw_labels(index) == object_id)
         Export(["cvat"], options=["polygons"]).run(session)
-        (session.archive.parent / "cvat.xml").rename(folder / "polygons.xml")
+        export = session.archive.parent
+        (export / "cvat.xml").rename(export / "polygons.xml")
         Export(FORMATS).run(session)
-        yield session.archive.parent
+    for name in ("coco", "yolo"):
+        assert convert.main([str(folder), str(export / "merged" / name), "--to", name, "--merge"]) == 0
+    return export
 
 
 def read_datumaro(path, name):
@@ -95,9 +99,10 @@ def check(masks):
         np.testing.assert_array_equal(mask, expected[key], err_msg=str(key))
 
 
-def test_pycocotools_reads_coco(folder):
+@pytest.mark.parametrize("name", ["coco.json", "merged/coco/train.json"])
+def test_pycocotools_reads_coco(folder, name):
     with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(folder / "coco.json")
+        coco = COCO(folder / name)
     names = {each["id"]: each["name"] for each in coco.loadCats(coco.getCatIds())}
     numbers = {each["id"]: each["frame_id"] for each in coco.loadImgs(coco.getImgIds())}
     found = coco.loadAnns(coco.getAnnIds())
@@ -120,7 +125,7 @@ def test_datumaro_reads_coco(folder, tmp_path):
 
 def test_datumaro_reads_polygons_of_cvat(folder):
     found = {}
-    for item, shapes in read_datumaro(folder.parent.parent / "polygons.xml", "cvat"):
+    for item, shapes in read_datumaro(folder / "polygons.xml", "cvat"):
         for name, shape in shapes:
             assert name == NAMES[shape.group]
             if not shape.attributes["outside"]:
@@ -198,11 +203,12 @@ def test_trackeval_reads_youtube_vis(folder, tmp_path):
     check(found)
 
 
-def test_ultralytics_reads_yolo(folder, tmp_path):
+@pytest.mark.parametrize("name", ["yolo", "merged/yolo"])
+def test_ultralytics_reads_yolo(folder, tmp_path, name):
     if find_spec("ultralytics") is None:
         pytest.skip("needs ultralytics")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "YOLO_CONFIG_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", READ_YOLO, str(folder / "yolo" / "data.yaml"), str(tmp_path / "found.npz")]
+    command = [sys.executable, "-c", READ_YOLO, str(folder / name / "data.yaml"), str(tmp_path / "found.npz")]
     subprocess.run(command, check=True, env=environment, timeout=300)
     found = dict(np.load(tmp_path / "found.npz"))
     expected = {}
