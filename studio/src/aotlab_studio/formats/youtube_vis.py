@@ -55,9 +55,10 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
     coco = internal.format_coco(annotations, video)
     size = {"height": annotations.size[0], "width": annotations.size[1]}
     tracks: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
+    runs = {(frame + 1, region.object_id): region.rle.tolist() for frame, region in annotations.regions()}
     for record in coco["annotations"]:
-        counts = sdk.parse_rle(record["segmentation"]["counts"], annotations.size).tolist()  # TrackEval reads no text
-        segmentation = {**record["segmentation"], "counts": counts}
+        key = record["image_id"], record["track_id"]
+        segmentation = {"size": [*annotations.size], "counts": runs[key]}  # TrackEval reads no compressed counts
         tracks[record["track_id"]][record["image_id"]] = record | {"segmentation": segmentation}
     tracked = []
     for object_id, records in sorted(tracks.items()):
