@@ -1,7 +1,6 @@
 """Reference pages generated from the code: commands, settings, public names, actions of the studio.
 
-Building the site fills the part of a page between ``<!-- generated: NAME -->`` and ``<!-- end -->``. For readers of a
-checkout, ``python docs/_ext/references.py`` writes the table of public names into its page.
+Building the site fills the part of a page between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -32,15 +30,6 @@ from aotlab.utils.numbers import MAX_COUNT, Range
 from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
-MEMBERS = {
-    "Prediction": ("labels", "probabilities", "confidence"),
-    "Prompt": ("from_corners",),
-    "Tracker": (
-        "from_pretrained", "step", "soften_edges", "prompt", "fresh", "forget", "reset", "ids", "state_dict",
-        "load_state_dict",
-    ),
-}  # fmt: skip
-"""Members of classes in the table of public names."""
 GENERATED_PART = re.compile(r"^<!-- generated: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
@@ -188,17 +177,6 @@ def _documented(module: types.ModuleType, name: str) -> str:
     return f"{title}\n\n```{{eval-rst}}\n.. {kind}:: {module.__name__}.{name}{members}\n```"
 
 
-def names() -> str:
-    """Return a table of the names of `aotlab`: name, with a link to its file, and first line of its docstring."""
-    rows = ["| name | purpose |", "|---|---|"]
-    for name in aotlab.__all__:
-        path = f"../../{getattr(aotlab, name).__module__.removeprefix('aotlab.').replace('.', '/')}.py"
-        for title in (name, *(f"{name}.{member}" for member in MEMBERS.get(name, ()))):
-            caption = (inspect.getdoc(attrgetter(title)(aotlab)) or "").partition("\n")[0]
-            rows.append(f"| [`{title}`]({path}) | {caption} |")
-    return "\n".join(rows)
-
-
 def actions() -> str:
     """Return a table of the actions of the studio's page: name, fields, the first part of the docstring."""
     from aotlab_studio.session.actions import ACTIONS
@@ -213,13 +191,6 @@ def actions() -> str:
     return "\n".join(rows)
 
 
-def write_names() -> None:
-    """Write the table of public names into its page, for readers of a checkout."""
-    path = ROOT / "docs" / "reference" / "api.md"
-    found = re.compile(r"(?<=^<!-- generated: names -->\n).*?(?=\n<!-- end -->$)", re.MULTILINE | re.DOTALL)
-    path.write_text(found.sub(lambda _: names(), path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
 def plain(text: str) -> str:
     """Escape Markdown in a text, except in code between backticks."""
     parts = re.split(r"(``.+?``|`[^`]+`)", text)
@@ -229,9 +200,6 @@ def plain(text: str) -> str:
 
 
 GENERATED: dict[str, Callable[[], str]] = {
-    "actions": actions, "api": api, "commands": commands, "names": names, "settings": settings,
+    "actions": actions, "api": api, "commands": commands, "settings": settings,
 }  # fmt: skip
 """Function that generates the part of each name."""
-
-if __name__ == "__main__":
-    write_names()
