@@ -1,4 +1,4 @@
-"""Latency of the studio for frames, strokes, boxes and click previews, and its share of the tracker's speed.
+"""Latency of the studio for frames, strokes and boxes, and its share of the tracker's speed.
 
 ``python -m research.speed.latency VIDEO``, with the options of a tracker.
 """
@@ -132,17 +132,11 @@ def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callab
     def box(index: int) -> None:
         call("segment", frame=index, object_id=number, box=[width / 3, height / 3, width / 4, height / 4])
 
-    def preview(index: int) -> None:
-        point = [width * (0.3 + 0.02 * index), height * 0.5]
-        call("preview", frame=frames[0], positive=[point])
-
     _measure_action("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: REPEATS // 4])
     _measure_action("seek, first time", seek, frames)
     _measure_action("seek again", seek, frames)
     _measure_action("stroke", stroke, frames)
     _measure_action("box", box, frames[:10])
-    preview(0)  # encodes the image
-    _measure_action("preview of a click, image encoded", preview, range(REPEATS // 2))
     while call("undo") is not None:
         pass
 

@@ -81,7 +81,6 @@ def format_declarations() -> str:
             protocol.Failure,
             protocol.Clip,
             protocol.ExportedClips,
-            protocol.FileObject,
             protocol.LoadedMasks,
         )
     }

@@ -18,6 +18,6 @@ def test_objects_are_forgotten_after_a_latency_run(tmp_path, capsys, monkeypatch
     rows = capsys.readouterr().out.splitlines()
     assert [row.split("  ")[0] for row in rows] == [
         "an image near a frame", "seek, first time", "seek again",
-        "stroke", "box", "preview of a click, image encoded", "tracking, share of the tracker's own speed",
+        "stroke", "box", "tracking, share of the tracker's own speed",
     ]  # fmt: skip
     assert [*Document.read(video.parent / "clip.aotlab").snapshot.objects] == []

@@ -92,8 +92,6 @@ def _build_app(
     document, frames = session.document, session.document.frames
     for warning in filter(None, [document.read_only_warning, document.tracked_again_warning]):
         print(f"warning: {warning}", file=sys.stderr)
-    if not document.read_only_warning:
-        session.runner.schedule()
     count = internal.format_count(frames.count, "frame")
     return build_app(lambda _: session), f"{frames.name}: {count}, masks in {document.folder}", document.folder
 

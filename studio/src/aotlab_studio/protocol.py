@@ -17,16 +17,6 @@ from aotlab_studio.document.log import Direction, VideoStatus
 JobStatus = Literal["starting", "running", "pausing", "paused", "done", "stopped", "failed"]
 
 
-class FileObject(Struct, frozen=True):
-    """An object of a file of masks."""
-
-    id: int
-    name: str
-    """Name in the file; empty without a name."""
-    target: int | None
-    """Object of the project that it probably is; None for a new one."""
-
-
 class LoadedMasks(Struct, frozen=True):
     """The result of loading a file of masks."""
 
@@ -94,17 +84,17 @@ class Clip(Struct, frozen=True):
     status: VideoStatus = "to do"
     frames_to_check: int = 0
     messages: list[str] = []
-    """Progress or problem of its tracking; a warning; how many frames have no masks."""
+    """Progress or problem of its tracking; a warning; how many frames are left to track."""
     error: str = ""
     """Error message if it could not be tracked or opened."""
     unreadable: bool = False
     """Whether its video or its project cannot be read."""
     trackable: bool = False
-    """Whether it can be tracked: it is not done, and has drawn masks and frames without tracking."""
+    """Whether it can be tracked: it is not done, and has drawn masks and frames left to track."""
     tracking: bool = False
     """Whether it is tracked, or waits for it, after *Track all*."""
     frames_left: int = 0
-    """Number of frames without masks, if it can be tracked."""
+    """Number of frames left to track, if it can be tracked."""
     cut_off: bool = False
     """Whether *Track all* ended before it had tracked the clip, for example as the program was killed."""
     exporting: bool = False
@@ -113,19 +103,9 @@ class Clip(Struct, frozen=True):
     """Digest of its masks and objects, for the address of its thumbnail."""
 
 
-class PixelCount(Struct, frozen=True):
-    """Number of pixels of an object, on all frames together."""
-
-    object_id: int
-    pixels: int
-    frames: list[int]
-
-
 class JobProgress(Struct, frozen=True):
     """Progress of a tracking job."""
 
-    background: bool
-    """Whether it tracks a correction, rather than a request."""
     status: JobStatus
     frame: int
     done: int
@@ -138,15 +118,6 @@ class JobProgress(Struct, frozen=True):
     """Estimated seconds until the end; None if unknown."""
     step: int
     """Number of the step that started it."""
-    layer: int
-    """Number of its layer."""
-    object_ids: list[int]
-    """Tracked objects."""
-    lost_pixels: list[PixelCount]
-    """Pixels that other objects lost; empty before the end."""
-    kept_pixels: list[PixelCount]
-    """Pixels that other objects kept; empty before the end. The action ``take_pixels`` tracks a correction again
-    without that."""
     problem: str | None
 
 

@@ -24,7 +24,7 @@ CHROMIUM = next(
 """A browser without windows, which loads a page in two thirds of the time, or any."""
 RUNNING_JOB = {
     "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
-    "step": 1, "layer": 1, "object_ids": [1], "lost_pixels": [], "kept_pixels": [], "problem": None,
+    "step": 1, "problem": None,
 }  # fmt: skip
 """Message about a job that tracks."""
 FLAGS = [

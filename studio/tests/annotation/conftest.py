@@ -58,18 +58,6 @@ def document(session):
 
 
 @pytest.fixture
-def short_pause(monkeypatch):
-    """Track corrections at once."""
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0.02)
-
-
-@pytest.fixture
-def long_pause(monkeypatch):
-    """Track no correction before a test asks for it."""
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 60)
-
-
-@pytest.fixture
 def checks(monkeypatch):
     """Return the list of frames to check that sessions find."""
     checks: list[Check] = []

@@ -8,7 +8,6 @@ import numpy as np
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, PROJECT_FILE
 from aotlab_studio.document.events import ResultsEvent
-from aotlab_studio.document.states import list_corrections
 from aotlab_studio.session.actions import Track
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.prompting import Prompter
@@ -125,17 +124,3 @@ def outline_message(frame, object_id, corners):
 def refresh_review(session):
     """Make open pages request the frames to check again."""
     session.document.emit(ResultsEvent(session.document.revision))
-
-
-def finish_corrections(session):
-    """Track the corrections; return whether none is left, as one that fails disables the others."""
-    runner, document = session.runner, session.document
-    runner.schedule()
-    is_enabled = lambda: runner._corrections_enabled and list_corrections(document.snapshot)  # noqa: E731
-    wait_until(lambda: not (runner.running_job or is_enabled()))
-    return not list_corrections(document.snapshot)
-
-
-def wait_until_propagated(session):
-    """Wait until all corrections have been tracked."""
-    wait_until(lambda: not list_corrections(session.document.snapshot) and not session.runner.running_job)

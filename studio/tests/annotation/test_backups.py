@@ -17,7 +17,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, locate_project
-from aotlab_studio.document.log import Changes, State, VersionRecord
+from aotlab_studio.document.log import Changes, DoneRecord, State
 from aotlab_studio.document.masks import LayerFrame, TrackedMaskStore, encode_png
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import Score
@@ -30,7 +30,6 @@ from studio.tests.annotation.sessions import (
     change_rows,
     draw,
     draw_and_track,
-    finish_corrections,
     list_labels,
     list_titles,
     list_tracked_frames,
@@ -149,7 +148,7 @@ def test_error_names_the_damaged_record(video, project, content):
 def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
         for index in range(100):
-            document.log.append(VersionRecord(document.log.head, f"{index} " + "x" * 3000))
+            document.log.append(DoneRecord(False, f"{index} " + "x" * 3000))
     with (project / PROJECT_FILE).open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
@@ -251,22 +250,6 @@ def test_results_that_a_backup_omits_are_outdated(folder, session, reopen):
     assert list_outdated(document.snapshot) == []
 
 
-def test_version_restored_in_a_backup_shows_new_results(folder, session, short_pause, reopen):
-    draw_and_track(session, 1)
-    draw(session, 4, 1)
-    assert finish_corrections(session)
-    session.document.save_version("tracked")
-    session.close()
-    restore_backup(session.document.folder)
-    session = reopen(folder)
-    assert finish_corrections(session)
-    before = session.document.snapshot.masks_digest
-    editing.MarkAbsent(4, 1).run(session.document)
-    editing.RestoreVersion(1).run(session.document)
-    assert session.document.snapshot.masks_digest == before
-    assert list_outdated(session.document.snapshot) == []
-
-
 def test_changed_project_replaces_its_backup(folder, session, reopen):
     draw(session, 0, 1)
     session.close()
@@ -308,11 +291,11 @@ def test_full_disk_is_reported(video, project):
         full = r"cannot be written \(database or disk is full\); free space"
         with pytest.raises(InputError, match=full):  # noqa: PT012 - the page that is full is a later one
             for _ in range(1000):
-                document.save_version("x" * 100)
+                editing.AddObject().run(document)
         shown = document.log.size
     with closing(open_document(video)) as again:
         assert again.log.size == shown
-        again.save_version("now")
+        editing.AddObject().run(again)
 
 
 def test_full_disk_refuses_edits_until_there_is_space(folder, reopen):
@@ -427,7 +410,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
     session = reopen(results)
     editing.ChangeObject(1, name="cat").run(session.document)
-    session.document.save_version("first")
+    step = session.document.log.head
     session.document.set_done(True)
     before, project = list_labels(session.document), session.document.folder
     session.close()
@@ -436,7 +419,7 @@ def test_restored_backup_shows_the_results_on_disk(tmp_path, reopen):
     np.testing.assert_array_equal(before, list_labels(again.document))
     assert list_outdated(again.document.snapshot) == []
     assert again.document.status == "done"
-    editing.RestoreVersion(1).run(again.document)
+    editing.RestoreStep(step).run(again.document)
     np.testing.assert_array_equal(before, list_labels(again.document))
     again.close()
     restore_backup(project)

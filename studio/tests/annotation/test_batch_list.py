@@ -272,7 +272,7 @@ def test_interrupted_tracking_is_listed(folder, make_batch):
         session.close()
     batch.close()
     (clip,) = make_batch(folder.parent).list_clips()
-    assert clip.messages[0] == f"tracking has not finished: {LENGTH - 4} frames left"
+    assert clip.messages[0] == f"{LENGTH - 4} of {LENGTH} frames are left to track"
 
 
 def test_foreign_or_damaged_record_keeps_the_status(results, batch):

@@ -11,11 +11,9 @@ from aotlab import InputError, TrackerOptions
 from aotlab.configs.files import ROOT
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import open_clips
-from aotlab_studio.document.states import list_outdated
 from aotlab_studio.session.actions import SetModel
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.results import open_clip
-from studio.tests.annotation.sessions import draw
 from tests.processes import WAIT_SECONDS, wait_until
 
 
@@ -90,18 +88,6 @@ def test_locks_of_closed_clips_are_freed(batch):
         with suppress(InputError), batch.use(name):
             assert len(batch.open_clips._locks) <= 1
     assert not batch.open_clips._locks
-
-
-def test_page_that_connects_continues_corrections(batch, served_list, long_pause, monkeypatch, begin_request):
-    with batch.use("a") as session:
-        draw(session, 4, 2)
-        assert list_outdated(session.document.snapshot)
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.CORRECTION_DELAY", 0)
-    session = begin_request(batch, "a", is_page=True)
-    assert list_outdated(session.document.snapshot)
-    connection = served_list.open("clip/a/socket")
-    wait_until(lambda: not list_outdated(session.document.snapshot))
-    connection.socket.close()
 
 
 def test_model_choice_reaches_the_pages_of_all_clips(results, tmp_path, make_batch):

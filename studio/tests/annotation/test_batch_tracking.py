@@ -72,23 +72,22 @@ def test_list_knows_what_track_all_had_left(tmp_path, make_batch, monkeypatch):
     assert not any(clip.cut_off for clip in again.list_clips())
 
 
-def test_batch_tracks_the_range_of_a_clip(tmp_path, make_batch):
+def test_batch_tracks_clips_with_frames_left(tmp_path, make_batch):
     folder = tmp_path / "videos"
     for name in ("four", "one", "three", "two"):
         draw_folder(folder / name)
     batch = make_batch(folder)
     for name, frame in (("one", 3), ("two", 0), ("three", 3), ("four", 1)):
         with batch.use(name) as session:
-            editing.SetRange(1, 4).run(session.document)
             draw(session, frame, 1)
     with batch.use("four") as session:
         editing.MarkAbsent(3, 1).run(session.document)
     mark_done(batch, "three")
-    assert [clip.name for clip in batch.list_clips() if clip.trackable] == ["four", "one"]
-    assert batch.track_all() == 2
+    assert [clip.name for clip in batch.list_clips() if clip.trackable] == ["four", "one", "two"]
+    assert batch.track_all() == 3
     wait_until_tracked(batch)
-    assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [1, 2, 3, 4]
-    assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [1, 2, 3]  # then it is absent
+    assert Document.read(folder / "one.aotlab").snapshot.annotated_frames == [*range(LENGTH)]
+    assert Document.read(folder / "four.aotlab").snapshot.annotated_frames == [0, 1, 2, 3]  # then it is absent
     assert not any(clip.trackable for clip in batch.list_clips())
     assert statuses(batch)["three"] == "done"
 
@@ -177,18 +176,6 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
         np.testing.assert_array_equal(document.snapshot.labels(9), np.roll(truth(9), 3, 0))
         assert not document.log.has_history
         assert (document.tracked_again_warning, list_titles(document)) == ("", (None, None))
-
-
-def test_masks_of_an_earlier_range_can_be_restored(results, batch):
-    with batch.use("a") as session:
-        session.document.save_version("first")
-    replace_results(results, "a", 3, range(2, 6))
-    with batch.use("a") as session:
-        assert session.document.snapshot.editable_range == (2, 5)
-    assert find_clip(batch, "a").frames == 4
-    with batch.use("a") as session:
-        editing.RestoreVersion(1).run(session.document)
-        np.testing.assert_array_equal(session.document.snapshot.labels(9), truth(9))
 
 
 def test_import_after_a_canceled_request_is_not_an_edit(results):

@@ -81,9 +81,10 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     document = served.session.document
     wait_until(lambda: document.snapshot.drawn_masks(0) == {1: ""})
     served.close()  # after all requests
-    np.testing.assert_array_equal(document.take_snapshot(6).labels(0)[20, 8:56:8], 1)
     assert document.snapshot.drawn_masks(0) == {1: ""}
     assert (len(document.log.steps), [*document.snapshot.objects]) == (7, [1])
+    document.undo()
+    np.testing.assert_array_equal(document.snapshot.labels(0)[20, 8:56:8], 1)
 
 
 @pytest.mark.parametrize("field", ["class", *slow("name")])

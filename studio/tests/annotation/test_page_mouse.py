@@ -205,30 +205,6 @@ def shows_box(page):
     return max(abs(first - second) for first, second in zip(edge, beside, strict=True)) > 25
 
 
-def test_prompts_of_each_frame_show_until_undone(page):
-    page.key("x")
-    page.drag((3, 3), (18, 18))
-    page.wait_objects(1)
-    page.seek(2)
-    page.drag((30.1, 15), (58, 36))
-    page.wait_shown("object 1")
-    page.wait_until(lambda: shows_box(page))
-    page.seek(0)
-    page.wait_until(lambda: not shows_box(page))
-    page.seek(2)
-    page.wait_until(lambda: shows_box(page))
-    page.key_done("Control+z")
-    page.wait_until(lambda: not shows_box(page))
-    page.key_done("Control+y")
-    page.wait_until(lambda: shows_box(page))
-    page.tab.uncheck("#prompts")
-    page.wait_until(lambda: not shows_box(page))
-    page.tab.check("#prompts")
-    page.key_done("Control+z")
-    page.key_done("m")  # a new step, after which no redo brings the box back
-    page.wait_until(lambda: not shows_box(page))
-
-
 def test_prompts_show_after_a_reload(page):
     page.key("x")
     page.drag((30.1, 15), (58, 36))
@@ -284,26 +260,6 @@ def test_preview_disappears_with_its_object(page):
     page.wait_until(lambda: page.pixel(10, 10)[1] < 100)
 
 
-@pytest.mark.slow
-def test_click_is_previewed_if_it_adds(new_page):
-    wire = Wire(new_page, "preview")
-    before = new_page.pixel(7, 7)
-    new_page.key("c", "u")
-    new_page.move(10, 10)
-    new_page.key_done("n")
-    assert wire.list_sent("preview") == []
-    new_page.key("u")
-    new_page.tab.mouse.click(*new_page.at(45, 30), button="right")
-    new_page.wait_status("click on the object first")
-    new_page.move(10, 10, steps=1)
-    wire.wait_held()
-    new_page.tab.mouse.move(2, 2)  # off the frame before the answer
-    wire.release()
-    new_page.tab.wait_for_selector("#view:not(.waiting)")
-    new_page.settle()
-    assert new_page.pixel(7, 7) == before
-
-
 def test_box_away_from_the_object_makes_a_new_one(page):
     page.key("x")
     page.drag((2, 2), (18, 18))
@@ -355,28 +311,6 @@ def test_box_around_a_mask_is_the_box_of_the_mask(new_page):
     new_page.key("x")
     new_page.drag((left, top), (right + 1, bottom + 1))
     assert wire.list_sent("segment")[0]["box"] == pytest.approx(mask_to_box(mask), abs=0.02)
-
-
-def test_isolated_object_closes_the_eyes_of_the_others(page, two_objects):
-    page.key("c")
-    page.tab.mouse.dblclick(*page.at(45, 30))
-    page.wait_shown("object 2")
-    pressed = [page.tab.get_attribute(f"#objects [name=hidden{key}]", "aria-pressed") for key in (1, 2)]
-    assert pressed == ["true", "false"]
-    page.tab.click("#objects [name=hidden1]")
-    page.wait_shown("object 1", "object 2")
-
-
-def test_double_click_isolates_an_object(page, session):
-    draw(session, 0, 1, 2)
-    page.wait_shown("object 1", "object 2")
-    page.key("c")
-    before = page.labels(0)
-    for shown in (["object 2"], ["object 1", "object 2"]):
-        page.tab.mouse.dblclick(*page.at(45, 30))
-        page.wait_shown(*shown)
-    page.wait_selected("object 2")
-    np.testing.assert_array_equal(page.labels(0), before)
 
 
 @pytest.mark.slow
@@ -455,23 +389,6 @@ def test_pointer_fits_after_a_change_of_density(page):
     page.settle()
     page.drag((10, 10), (20, 10))
     assert page.labels(0)[10, 15] == 1
-
-
-def test_protected_pixels_are_counted_and_taken_by_one_click(page, session, document):
-    draw(session, 0, 1)
-    session.prompter.segmenter = lambda frame, prompts: (truth(0) >= 0).astype(np.uint16)
-    page.wait_objects(1)
-    page.key("n", "x")
-    page.wait_objects(2)
-    page.drag((2, 2), (56, 38))
-    np.testing.assert_array_equal(page.labels(0) == 1, truth(0) == 1)
-    page.tab.wait_for_selector(".toast >> text=100 pixels kept by object 1")
-    editing.SetRange(0, 5).run(document)
-    page.settle()
-    page.drag((2, 2), (56, 38))  # changes nothing, so that there is no step to undo
-    page.tab.click(".toast >> text=Take them")
-    page.wait_until(lambda: (page.labels(0) == 2).all())
-    assert document.snapshot.state.ranges == {"track": (0, 5)}
 
 
 def test_box_over_the_object_says_that_it_replaces_it(page, session, document):

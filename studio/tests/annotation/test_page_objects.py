@@ -234,19 +234,6 @@ def test_class_is_typed_for_the_object(page, document, one_object):
 
 
 @pytest.mark.slow
-def test_selection_of_another_object_ends_isolation(page, session):
-    draw(session, 0, 1, 2)
-    page.wait_shown("object 1", "object 2")
-    for key in ("1", "n"):
-        page.key("x")
-        page.tab.mouse.dblclick(*page.at(45, 30))
-        page.wait_shown("object 2")
-        page.key(key)
-        page.wait_shown("object 1", "object 2")
-    page.wait_objects(3)
-
-
-@pytest.mark.slow
 def test_click_on_an_invisible_mask_keeps_the_selection(page, session, two_objects):
     page.key("1")
     page.tab.click("[name=hidden2]")

@@ -192,7 +192,7 @@ def test_backspace_removes_clicks_only(new_page, session):
 @pytest.mark.slow
 def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
     wire = Wire(new_page, "undo")
-    editing.SetRange(0, 5).run(session.document)  # in this visit, so that undo does not ask
+    editing.AddObject().run(session.document)  # in this visit, so that undo does not ask
     new_page.wait_until(lambda: new_page.tab.locator("#undo").is_enabled())
     new_page.key("Control+z")
     wire.wait_held()

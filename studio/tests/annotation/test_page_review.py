@@ -1,4 +1,4 @@
-"""The page in a browser: tracking, corrections, review, status, versions, export."""
+"""The page in a browser: tracking, review, status, history, export."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import threading
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
-from aotlab_studio.document.log import VersionRecord
 from aotlab_studio.review.checks import Check
-from aotlab_studio.session import actions
 from aotlab_studio.session.actions import Describe
 from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, needs_browser
 from studio.tests.annotation.clips import LENGTH, truth
@@ -219,17 +218,17 @@ def test_export_offers_masks_and_overlay(idle_page):
     idle_page.key("Escape")
 
 
-def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
+def test_outdated_frames_show_and_are_asked_about(page, session):
     draw(session, 0, 1)
     with page.tracked():  # all earlier events have arrived by then
         start_job(session, 0)
     page.seek(4)
     page.drag((40, 3), (44, 3))
-    page.tab.wait_for_selector("#strips[aria-description='Outdated: object 1 1 to 3, 5 to 11']")
+    page.tab.wait_for_selector("#strips[aria-description='Outdated: object 1 5 to 11']")
     assert not page.tab.is_visible("#done")
 
     def answer(choice):
-        page.tab.wait_for_selector("dialog[open] p >> text=Tracking has not finished: 10 frames (1 to 3, 5 to 11)")
+        page.tab.wait_for_selector("dialog[open] p >> text=Outdated: 7 frames (5 to 11)")
         page.tab.click(f"dialog[open] button[value='{choice}']")
 
     page.key("Shift+E")
@@ -287,26 +286,11 @@ def test_impossible_range_of_an_export_is_refused(new_page):
     assert [message["first"] for message in wire.list_sent("export")] == [3]
 
 
-def test_version_is_kept_and_restored(page, one_object):
-    page.tab.click("#open-versions")
-    page.tab.fill("#version-title", "first")
-    page.tab.click("#version-save")
-    page.tab.wait_for_selector("#versions li")
-    page.tab.click("text=Restore")
-    page.wait_status("Nothing has changed")
-    assert page.tab.query_selector(".toast") is None
-    page.key_done("m")
-    page.tab.click("#open-versions")
-    page.tab.click("text=Restore")
-    page.tab.wait_for_selector(".toast")
-    np.testing.assert_array_equal(page.labels(0), truth(0) == 1)
-
-
 def test_edit_of_the_history_is_gone_back_to(page, one_object):
     page.key("b")
     page.drag((5, 30), (15, 30))
     page.key_done("m")
-    page.tab.click("#open-versions")
+    page.tab.click("#open-history")
     page.tab.wait_for_selector("#steps li:first-child >> text=now")
     assert page.tab.inner_text("#steps li:nth-child(2)").startswith("brush, frame 0 · ")
     with page.done():
@@ -331,14 +315,14 @@ def test_check_of_a_frame_without_a_mask_is_refused(page, session):
 @pytest.mark.slow
 def test_times_are_in_the_zone_of_the_browser(browser, session, served):
     draw(session, 0, 1)
-    log = session.document.log
+    step = session.document.log.steps[session.document.log.head]
     for time in ("2026-01-02T20:00:00+00:00", "yesterday"):
-        log.append(VersionRecord(log.head, time=time))
+        session.document.log.append(structs.replace(step, time=time))
     with browser.new_context(timezone_id="Asia/Tokyo", locale="en-US") as context:
         page = Page(context, served.url)
-        page.tab.click("#open-versions")
-        page.tab.wait_for_selector("#versions >> text=1: untitled · Jan 3, 2026, 5:00")
-        page.tab.wait_for_selector("#versions >> text=2: untitled · unknown time")
+        page.tab.click("#open-history")
+        page.tab.wait_for_selector("#steps >> text=· Jan 3, 2026, 5:00")
+        page.tab.wait_for_selector("#steps >> text=· unknown time")
 
 
 def send_job(wire, **changes):
@@ -430,32 +414,6 @@ def test_refused_export_shows_an_error_in_its_dialog(page):
 
 
 @pytest.mark.slow
-def test_refused_version_shows_an_error_in_its_dialog(page, session):
-    draw(session, 0, 1)
-    page.tab.click("#open-versions")
-    page.tab.fill("#version-title", "first")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delitem(actions.ACTIONS, "save_version")
-        page.tab.press("#version-title", "Enter")
-        page.tab.wait_for_selector("#versions-dialog [role=alert] >> text=no such action")
-    assert page.tab.input_value("#version-title") == "first"
-    page.tab.press("#version-title", "Enter")
-    page.tab.wait_for_selector("#versions li >> text=first")
-    assert not page.tab.inner_text("#versions-dialog [role=alert]")
-
-
-@pytest.mark.slow
-def test_versions_that_cannot_be_listed_show_an_error(new_page, monkeypatch):
-    wire = Wire(new_page)
-    monkeypatch.delitem(actions.ACTIONS, "list_versions")
-    new_page.tab.click("#open-versions")
-    new_page.wait_status("no such action")
-    new_page.wait_until(lambda: len(wire.answers) == len(wire.sent))
-    new_page.settle()
-    assert not new_page.tab.is_visible("#versions-dialog")
-
-
-@pytest.mark.slow
 def test_second_q_before_the_answer_keeps_the_mark(new_page, session):
     draw(session, 3, 1)
     wire = Wire(new_page)
@@ -485,44 +443,19 @@ def test_frame_checked_by_two_people_stays_checked(page, context, served, sessio
     assert list_titles(session.document)[0] == "mark as checked"
 
 
-def test_matte_and_onion_skin_are_drawn(page, session):
+def test_matte_is_drawn(page, session):
     draw(session, 0, 1)
-    draw(session, 1, 1, 2)
-    page.wait_objects(2)
+    page.wait_objects(1)
     page.wait_shown("object 1")
     image = page.pixel(50, 35)
     page.key("Shift+V")
     page.wait_until(lambda: page.pixel(50, 35)[:3] == [0, 0, 0])
     x, y = (int(value) for value in np.argwhere(truth(0) == 1).mean(0)[::-1])
     assert page.pixel(x, y)[:3] == [0x10, 0x98, 0x98]
-    before = page.tab.evaluate("document.getElementById('view').toDataURL()")
+    page.open(page.tab.url)
+    assert page.tab.is_checked("#matte")
     page.key("Shift+V")
     page.wait_until(lambda: page.pixel(50, 35) == image)
-    edge_y, edge_x = np.argwhere(truth(1) == 2)[0].tolist()  # the outline of object 2 on the next frame
-    page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != page.pixel(50, 35))
-    assert page.tab.evaluate("document.getElementById('view').toDataURL()") != before
-    outlined = page.pixel(edge_x + 0.5, edge_y + 0.5)
-    editing.MarkAbsent(1, 2).run(session.document)  # the next frame changes, this one does not
-    page.wait_until(lambda: page.pixel(edge_x + 0.5, edge_y + 0.5) != outlined)
-    page.open(page.tab.url)
-    assert page.tab.input_value("#view-kind") == "onion"
-    page.tab.evaluate("localStorage.clear()")
-
-
-def test_outlines_of_a_version_are_compared(page, session):
-    draw(session, 0, 1)
-    session.document.save_version("first")
-    editing.MarkAbsent(0, 1).run(session.document)
-    page.wait_objects(1)
-    page.wait_shown()
-    y, x = np.argwhere(truth(0) == 1)[0].tolist()
-    before = page.pixel(x + 0.5, y + 0.5)
-    page.tab.click("#open-versions")
-    page.tab.click("[aria-label='Compare version 1']")
-    page.wait_until(lambda: page.pixel(x + 0.5, y + 0.5) != before)
-    page.tab.click("text=Stop comparing")
-    page.wait_until(lambda: page.pixel(x + 0.5, y + 0.5) == before)
-    assert page.tab.request.get(f"{page.tab.url}labels/0?version=9").status == 404
 
 
 def test_enter_merges_from_the_list_of_objects(page, two_objects):

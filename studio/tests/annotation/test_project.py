@@ -17,7 +17,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import locate_project
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.document.states import list_outdated
-from aotlab_studio.session.actions import Describe, Export, Track, run_action
+from aotlab_studio.session.actions import Describe, Export, Track
 from aotlab_studio.session.opening import open_document
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, truth, write_video
 from studio.tests.annotation.results import change_record, write_results
@@ -128,24 +128,6 @@ def test_error_names_the_missing_video_of_a_project(folder, session, tmp_path):
         open_session(tmp_path / "clip.aotlab")
 
 
-def test_versions_are_kept_and_restored_in_one_step(session, document):
-    with pytest.raises(InputError, match="no object to keep"):
-        document.save_version()
-    draw(session, 0, 1, 2)
-    document.save_version("both")
-    editing.DeleteObject(2).run(document)
-    editing.MarkAbsent(4, 1).run(document)
-    editing.RestoreVersion(1).run(document)
-    np.testing.assert_array_equal(document.snapshot.labels(0), truth(0))
-    assert document.snapshot.drawn_frames == [0]
-    document.undo()
-    assert document.snapshot.drawn_frames == [0, 4]
-    assert [*document.snapshot.objects] == [1]
-    assert [each.title for each in document.list_versions()] == ["both"]
-    with pytest.raises(InputError, match="no such version"):
-        editing.RestoreVersion(2).run(document)
-
-
 def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     draw_and_track(session, 1)
     session.document.undo()
@@ -153,7 +135,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder, session, reopen):
     session.document.redo()
     assert len(list_tracked_frames(session.document.snapshot)) == LENGTH - 1
     session.document.undo()
-    editing.SetRange(0, 5).run(session.document)
+    editing.AddObject().run(session.document)
     session = reopen(folder)
     assert session.document.database.query("SELECT count(*) FROM tracked_masks") == [(0,)]
 
@@ -284,26 +266,6 @@ def test_classes_of_results_are_offered(tmp_path, reopen):
     change_record(results, classes=sdk.ObjectClasses({1: "cat", 2: "dog"}))
     session = reopen(results)
     assert Describe().run(session).classes == ["cat", "dog"]
-
-
-@pytest.mark.parametrize("range", [(8, 3), (0, LENGTH)])
-def test_invalid_range_rejected(session, range):
-    problem = "must be in order and between frames 0 and 11"
-    with pytest.raises(InputError, match=f"range {range[0]} to {range[1]}: {problem}"):
-        editing.SetRange(*range).run(session.document)
-
-
-def test_range_belongs_to_the_document(session, folder, tmp_path):
-    run_action(session, {"do": "set_range", "first": 3, "last": 8})
-    assert Describe().run(session).range == (3, 8)
-    with closing(open_session(folder, project=tmp_path / "other.aotlab")) as other:
-        assert Describe().run(other).range is None
-        assert Describe().run(other).project != Describe().run(session).project
-    run_action(session, {"do": "set_range", "first": 0, "last": LENGTH - 1})
-    assert Describe().run(session).range is None
-    for _ in range(2):
-        run_action(session, {"do": "undo"})
-    assert Describe().run(session).range is None
 
 
 def test_renamed_video_names_its_project(tmp_path):

@@ -59,14 +59,14 @@ def test_objects_of_a_class_get_shades_of_its_color(batch):
         for key in (1, 2, 3):
             editing.ChangeObject(key, class_name="dog").run(document)
         assert list_colors() == [red, dark, light]
-        editing.ChangeObject(2, class_name="person").run(document)
+        editing.ChangeObject(2, name="Ann", class_name="person").run(document)
         editing.ChangeObject(3, color="#123456").run(document)
         editing.ChangeObject(3, name="Rex", class_name="dog").run(document)
         assert list_colors() == [red, "#00ff00", "#123456"]
         editing.DeleteObject(1).run(document)
         tree = json.loads(coco(3))
         tree["categories"][0]["name"] = "dog"
-        load_upload(document, 0, json.dumps(tree).encode(), targets={1: None, 2: None})
+        load_upload(document, 0, json.dumps(tree).encode())
         assert list_colors() == ["#00ff00", "#123456", red, dark]
         editing.AddObject().run(document)
         editing.MergeObjects(4, 6).run(document)  # the object without a class gets this one's

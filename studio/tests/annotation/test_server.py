@@ -370,24 +370,24 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
         {"id": 2**40 + 1, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
         {"id": 2**40 + 2, "do": "add_object"},
         {"id": 2**40 + 5, "do": "fill_polygon", "frame": 0, "object_id": None, "points": square(5, 5, 5)},
-        {"id": 2**40 + 3, "do": "set_range", "last": 5},
+        {"id": 2**40 + 3, "do": "change_object", "object_id": 1, "name": "cat"},
     ]
     for _ in range(2):
         served = Served(open_session(folder))
         connection = served.open()
         for _ in range(2):
             first, second, third, fourth = (connection.send_text(json.dumps(message))["result"] for message in messages)
-            assert first == {"object_id": 1, "lost_pixels": {}, "kept_pixels": {}, "replaced_sizes": None}
+            assert first == {"object_id": 1, "lost_pixels": {}}
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
             assert third["lost_pixels"] == {"1": 36}
-        assert connection.do("describe")["result"]["history"][0]["title"] == "range"
+        assert connection.do("describe")["result"]["history"][0]["title"] == "change object"
         served.close()
     session = reopen(folder)
     session.document.undo()
     again = serve(session)
     (answer,) = again.post("/edits", messages[3:]).json()
     assert answer["id"] == 2**40 + 3
-    assert session.document.snapshot.state.ranges == {}  # it stays undone
+    assert session.document.snapshot.objects[1].name == "object 1"  # it stays undone
     assert len(session.document.log.steps) == 4
 
 
@@ -442,12 +442,12 @@ def test_target_of_a_removed_object_is_its_successor(served, send_all):
 
 
 def test_message_needs_the_object_it_targets(send_all):
-    add, limit = {"do": "add_object", "target": 5}, {"do": "set_range", "last": 5, "target": 5}
+    add, limit = {"do": "add_object", "target": 5}, {"do": "set_checked", "frame": 0, "checked": False, "target": 5}
     results = send_all(limit, add, limit, {"do": "delete_object", "object_id": None, "target": 5})
     assert [result is None for result in results] == [True, False, True, True]
 
 
-@pytest.mark.parametrize("action", ["timeline", "list_versions", "save_version"])
+@pytest.mark.parametrize("action", ["timeline", "list_history"])
 def test_closing_page_sends_edits_only(served, action):
     answer = served.post("/edits", [{"id": 2**40, "do": "add_object"}, {"id": 2**40 + 1, "do": action}])
     assert (answer.status_code, answer.text[:16]) == (422, "edits: expected ")

@@ -1,7 +1,6 @@
 """Requests to track: directions, drawn frames on the way, chosen objects, pause and stop, undo."""
 
 import threading
-from contextlib import nullcontext
 from functools import partial
 from itertools import count
 from unittest.mock import Mock
@@ -19,7 +18,7 @@ from aotlab_studio.document.events import DocumentEvent, FrameEvent, ResultsEven
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import Score, measure_scores
-from aotlab_studio.document.states import find_outdated, list_corrections, list_outdated
+from aotlab_studio.document.states import find_outdated, list_outdated
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import Describe, Export, ListFramesToCheck, Stop, Track, run_action
 from aotlab_studio.session.session import UnfinishedError
@@ -38,7 +37,7 @@ from studio.tests.annotation.sessions import (
     wait_for,
 )
 from studio.tests.annotation.trackers import TruthTracker
-from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
+from tests.processes import wait_for_event, wait_until
 
 
 def test_forward_reaches_the_end_and_backward_the_start(session):
@@ -177,12 +176,12 @@ def test_failed_request_after_an_edit_keeps_results_current(session, document):
     draw(session, 0, 1)
 
     def make_tracker():
-        editing.SetRange(0, 5).run(document)
+        editing.ChangeObject(1, name="cat").run(document)
         raise InputError("checkpoint: missing")
 
     session.runner.make_tracker = make_tracker
     assert run_job(session, 0).status == "failed"
-    assert list_titles(document) == ("range", None)
+    assert list_titles(document) == ("change object", None)
     assert list_outdated(document.snapshot) == []
 
 
@@ -253,8 +252,7 @@ def test_frame_stored_during_a_stop_counts(session, monkeypatch):
     assert list_visible_frames(session) == [0, 1]
 
 
-@pytest.mark.parametrize("loading", [True, False])
-def test_stop_before_the_first_frame_removes_the_step(session, document, loading):
+def test_stop_before_the_first_frame_removes_the_step(session, document):
     tracker, loads, loaded = TruthTracker(), threading.Event(), threading.Event()
 
     def make_tracker():
@@ -264,14 +262,12 @@ def test_stop_before_the_first_frame_removes_the_step(session, document, loading
 
     session.runner.make_tracker = make_tracker
     draw(session, 0, 1)
-    with nullcontext() if loading else session.runner._changed:  # its thread waits for the lock
-        job = start_job(session, 0)
-        if loading:
-            wait_for_event(loads)
-        Stop().run(session)
+    job = start_job(session, 0)
+    wait_for_event(loads)
+    Stop().run(session)
     loaded.set()
     wait_for(job)
-    assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
+    assert (job.status, tracker.calls) == ("stopped", [])
     assert list_titles(document) == ("drawn", None)
     assert list_outdated(document.snapshot) == []
 
@@ -503,27 +499,6 @@ def test_request_redone_while_it_is_cancelled_stays_incomplete(session, monkeypa
     assert list_outdated(document.snapshot) == [(3, LENGTH - 1)]
 
 
-def test_undo_at_the_end_of_a_job_does_not_deadlock(session, document, monkeypatch):
-    draw(session, 0, 1)
-    undo, holds = document.undo, threading.Event()
-
-    def end_job():  # as the thread of `JobRunner`
-        with session.runner._changed:
-            holds.set()
-            list_corrections(document.snapshot)
-
-    def undo_meanwhile():
-        threading.Thread(target=end_job, daemon=True).start()
-        wait_for_event(holds)
-        return undo()
-
-    monkeypatch.setattr(document, "undo", undo_meanwhile)
-    page = threading.Thread(target=document.undo, daemon=True)
-    page.start()
-    page.join(WAIT_SECONDS)
-    assert not page.is_alive()
-
-
 def test_merged_confidence_is_calibrated():
     logits = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
     forward = Prediction((1,), logits, logits.max(0).indices, temperature=2.0)
@@ -560,7 +535,7 @@ def test_failed_or_stopped_tracking_keeps_redo(folder, session, document, load, 
 def test_edit_after_the_last_frame_does_not_stop_a_request(session, document):
     def edit(event):
         if isinstance(event, JobEvent) and event.job.done == event.job.total:
-            session.runner.schedule()
+            session.runner.stop_if_invalid()
 
     draw(session, 0, 1)
     document.listeners[edit] = None

@@ -20,7 +20,7 @@ from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.timeline import mark_frame
 from aotlab_studio.server import http
 from aotlab_studio.session.actions import Export
-from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload, read_upload
+from aotlab_studio.session.uploads import load_upload, read_upload
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, annotate_labels, png, truth
 from studio.tests.annotation.results import store_results
 from studio.tests.annotation.sessions import draw, open_session, run_job
@@ -265,7 +265,7 @@ def test_upload_counts_the_drawn_pixels_that_it_replaces(session, document):
 def test_single_image_is_for_the_shown_frame(document):
     assert load_upload(document, 7, png(truth(7))).frames == [7]
     colored = zip_files({"mask.png": png(COLORED[truth(8)]), "labelmap.txt": LABEL_MAP})
-    assert load_upload(document, 8, colored, targets={1: 1, 2: 2}).frames == [8]
+    assert load_upload(document, 8, colored).frames == [8]
     np.testing.assert_array_equal(document.snapshot.labels(8), truth(8))
 
 
@@ -280,45 +280,23 @@ def test_binary_mask_goes_to_the_chosen_object(session, document):
     binary = png(255 * (truth(3) == 1))
     load_upload(document, 3, binary, chosen=2)
     np.testing.assert_array_equal(document.snapshot.labels(3) == 2, truth(3) == 1)
-    with pytest.raises(AmbiguousObjectsError):
-        load_upload(document, 3, binary)
-    load_upload(document, 4, binary, targets={1: None})
+    load_upload(document, 4, binary)
     assert [*document.snapshot.objects] == [1, 2, 3]
-
-
-def test_upload_for_another_object_is_asked_about(served):
-    document = served.session.document
-    draw(served.session, 0, 1, 2)
-    first = png(truth(3) == 1)
-    assert served.post("/masks/3?chosen=1", first).json()["frames"] == [3]
-    answer = served.post("/masks/4?chosen=2", first)
-    assert (answer.status_code, answer.json()) == (409, [{"id": 1, "name": "", "target": 1}])
-    assert document.snapshot.drawn_frames == [0, 3]
-    assert served.post('/masks/4?chosen=2&targets={"1":2}', first).json()["frames"] == [4]
-    np.testing.assert_array_equal(document.snapshot.labels(4) == 2, truth(3) == 1)
-    answer = served.post('/masks/4?targets={"1":9}', first)
-    assert (answer.status_code, "no such object" in answer.text) == (422, True)
-    answer = served.post("/masks/4?targets=[", first)
-    assert (answer.status_code, answer.text) == (422, "query: not a number or null")
-    for targets in ('{"2":1}', "{}", '{"1":1,"2":2}'):
-        answer = served.post(f"/masks/4?targets={targets}", first)
-        assert (answer.status_code, "the ids in the file are 1;" in answer.text) == (422, True)
 
 
 def test_upload_of_other_names_is_matched_by_id_then_name(session, document):
     draw(session, 0, 1, 2)
     editing.ChangeObject(2, name="fish").run(document)
-    with pytest.raises(AmbiguousObjectsError) as raised:
-        load_upload(document, 0, UPLOADS["colors"])
-    assert [(each.name, each.target) for each in raised.value.objects] == [("car", 1), ("dog", 2)]
+    load_upload(document, 0, UPLOADS["colors"])  # car and dog, with the ids 1 and 2
+    names = [(item.id, item.name, item.class_name) for item in document.snapshot.objects.values()]
+    assert names == [(1, "object 1", "car"), (2, "fish", ""), (3, "dog", "dog")]
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
-    editing.DeleteObject(1).run(document)
     load_upload(document, 0, content, chosen=2)
-    assert [(item.id, item.name) for item in document.snapshot.objects.values()] == [(2, "fish"), (3, "tree")]
+    assert [item.name for item in document.snapshot.objects.values()] == ["object 1", "fish", "dog", "tree"]
     double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
     editing.ChangeObject(3, name="fish").run(document)
-    with pytest.raises(AmbiguousObjectsError):
-        load_upload(document, 0, double)
+    load_upload(document, 0, double)  # two objects have this name
+    assert max(document.snapshot.objects) == 5
 
 
 def test_upload_names_new_objects(document):
@@ -370,15 +348,16 @@ def test_assigned_ids_do_not_bind_to_objects(session):
 
 def test_upload_that_arrives_twice_is_loaded_once(served):
     draw(served.session, 3, 1, 2)
-    targets, content = '{"1":null,"2":null}', png(truth(3))
-    answers = [served.post(f"/masks/3?id={2**40}&targets={targets}", content).json() for _ in range(2)]
+    content = png(truth(4))
+    answers = [served.post(f"/masks/3?id={2**40}", content).json() for _ in range(2)]
     step = len(served.session.document.log.steps)
-    losses = {"1": 100, "2": 100}
-    loaded = {"frames": [3], "lost_pixels": losses, "unchanged": [], "replaced_pixels": {}, "step": step}
+    loaded = {
+        "frames": [3], "lost_pixels": {}, "unchanged": [], "replaced_pixels": {"1": 100}, "step": step
+    }  # fmt: skip
     assert answers[0] == answers[1] == loaded
     for unusable in ("x", "1"):
         assert served.post(f"/masks/3?id={unusable}", content).status_code == 422
-    assert served.post(f"/masks/3?id={2**40 + 1}&targets={targets}", content).json()["step"] == step + 1
+    assert served.post(f"/masks/3?id={2**40 + 1}", png(truth(3))).json()["step"] == step + 1
 
 
 def test_upload_keeps_class_and_attributes_of_locked_objects(session, document):
@@ -388,7 +367,7 @@ def test_upload_keeps_class_and_attributes_of_locked_objects(session, document):
     for annotation in tree["annotations"]:
         annotation["attributes"]["blurred"] = True
     before = document.snapshot.find_object(1)
-    loaded = load_upload(document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    loaded = load_upload(document, 0, json.dumps(tree).encode())
     assert loaded.unchanged == [1]
     assert document.snapshot.find_object(1) == before
     assert document.snapshot.find_object(2).class_name == "fish"
@@ -398,7 +377,7 @@ def test_upload_keeps_class_and_attributes_of_locked_objects(session, document):
 def test_loaded_class_gets_an_id_of_its_own(session, document):
     draw(session, 0, 1)
     editing.ChangeObject(1, class_name="dog").run(document)
-    load_upload(document, 3, UPLOADS["coco"], targets={1: None, 2: None})
+    load_upload(document, 3, UPLOADS["coco"])
     assert document.snapshot.state.classes == {"dog": 1, "fish": 2}
     Export(["coco", "yolo"]).run(session)
     folder = session.archive.parent
@@ -412,7 +391,7 @@ def test_upload_covered_by_a_locked_object_is_not_absent(session):
     document = session.document
     run_job(session, 0)
     editing.ChangeObject(1, locked=True).run(document)
-    load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
+    load_upload(document, 3, png(2 * (truth(3) == 1)))
     assert document.snapshot.drawn_masks(3) == {}
     np.testing.assert_array_equal(document.snapshot.labels(3), truth(3))
 
@@ -422,19 +401,19 @@ def test_object_covered_by_another_of_the_file_is_absent(session):
     document, tree = session.document, json.loads(coco(3))
     for annotation in tree["annotations"]:
         annotation["segmentation"] = tree["annotations"][1]["segmentation"]
-    loaded = load_upload(document, 0, json.dumps(tree).encode(), targets={1: 1, 2: 2})
+    loaded = load_upload(document, 0, json.dumps(tree).encode())
     assert loaded.unchanged == []
     assert np.unique(document.snapshot.labels(3)).tolist() == [0, 2]
     assert mark_frame(document.snapshot, 3) == {1: "g", 2: "G"}
 
 
-def load_attributes(document, values, **options):
+def load_attributes(document, values):
     """Load a file in which object 1 has an attribute value on each of its frames, and object 2 has none."""
     tree = json.loads(coco(*values))
     for annotation in tree["annotations"]:
         if annotation["track_id"] == 1:
             annotation["attributes"] |= values[annotation["image_id"] - 1]
-    load_upload(document, 0, json.dumps(tree).encode(), **options)
+    load_upload(document, 0, json.dumps(tree).encode())
 
 
 def test_constant_attributes_hold_on_all_frames(session):
@@ -447,8 +426,8 @@ def test_constant_attributes_hold_on_all_frames(session):
 
 
 def test_attributes_loaded_again_replace_those_before(document):
-    for pose, options in (("left", {}), ("right", {"targets": {1: 1, 2: 2}})):
-        load_attributes(document, {3: {"pose": pose}, 5: {"pose": pose}}, **options)
+    for pose in ("left", "right"):
+        load_attributes(document, {3: {"pose": pose}, 5: {"pose": pose}})
         assert document.snapshot.state.attributes == {1: {0: {"pose": pose}}}
 
 
@@ -475,7 +454,7 @@ def test_loaded_class_name_is_made_valid_with_its_id(document, name):
 def test_upload_does_not_overwrite_a_locked_object(session, document):
     draw(session, 0, 1, 2)
     editing.ChangeObject(1, locked=True).run(document)
-    loaded = load_upload(document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    loaded = load_upload(document, 0, png(np.where(truth(0) > 0, 2, 0)))
     assert (loaded.lost_pixels, loaded.unchanged) == ({}, [1])
     np.testing.assert_array_equal(document.snapshot.labels(0), truth(0))
 

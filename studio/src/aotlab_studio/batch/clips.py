@@ -18,7 +18,7 @@ from aotlab_studio.document.folder import (
     read_results,
     read_source_options,
 )
-from aotlab_studio.document.gaps import describe_gaps, describe_outdated, flag_unknown_frames
+from aotlab_studio.document.gaps import describe_gaps, flag_left_frames
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 from aotlab_studio.utils.files import describe_files, read_json
@@ -76,7 +76,7 @@ class BatchClip:
     def row(self) -> Clip:
         """Row of the clip in the list. Raises `InputError` if its project is damaged."""
         if (document := self.read_document()) is not None:
-            return describe_document(self.name, document, describe_outdated(document.snapshot))
+            return describe_document(self.name, document)
         review = read_json(self.path / REVIEW_FILE, VideoReview)
         return Clip(
             self.name, len(self.results.entries), len(review.objects), digest=digest_output(self.path),
@@ -90,16 +90,16 @@ class BatchClip:
         return Document.read(self.project)
 
 
-def describe_document(name: str, document: Document, warning: str = "") -> Clip:
-    """Return the row of a document in the list, with a warning."""
+def describe_document(name: str, document: Document) -> Clip:
+    """Return the row of a document in the list."""
     snapshot = document.snapshot
     first, last = snapshot.editable_range
     return Clip(
         name, last + 1 - first, len(snapshot.objects), document.status,
         frames_to_check=len({check.frame for check in list_checks(snapshot)}),
-        messages=[*filter(None, [document.tracked_again_warning, warning, describe_gaps(snapshot)])],
+        messages=[*filter(None, [document.tracked_again_warning, describe_gaps(snapshot)])],
         trackable=(is_trackable := find_track_range(document) is not None),
-        frames_left=int(flag_unknown_frames(snapshot).sum()) if is_trackable else 0,
+        frames_left=int(flag_left_frames(snapshot).sum()) if is_trackable else 0,
         digest=snapshot.content_digest,
     )  # fmt: skip
 
@@ -107,12 +107,12 @@ def describe_document(name: str, document: Document, warning: str = "") -> Clip:
 def find_track_range(document: Document) -> tuple[int, int, int] | None:
     """Return the frames to track of a clip that is not done: start, first and last frame.
 
-    Returns None if no frame in the range has drawn masks, or if each one is drawn or tracked.
+    Returns None if no frame in the range has drawn masks, or none is left to track.
     """
     snapshot = document.snapshot
-    first, last = snapshot.state.ranges.get("track") or snapshot.editable_range
+    first, last = snapshot.editable_range
     drawn = [index for index in snapshot.drawn_frames if first <= index <= last]
-    if not drawn or not flag_unknown_frames(snapshot).any() or document.status == "done":
+    if not drawn or not flag_left_frames(snapshot).any() or document.status == "done":
         return None
     return drawn[0], first, last
 

@@ -14,7 +14,7 @@ from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import digest_output, read_results
-from aotlab_studio.document.gaps import describe_gaps, describe_outdated
+from aotlab_studio.document.gaps import describe_gaps
 from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
@@ -85,7 +85,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
     classes = {**dict.fromkeys(class_names), **document.snapshot.state.classes}
     notes = [
         *(f"{name}: as tracked" for name in kept),
-        *filter(None, [describe_outdated(document.snapshot), describe_gaps(document.snapshot)]),
+        *filter(None, [describe_gaps(document.snapshot)]),
     ]
     tracked = clip.results.output_options
     by_name = {name: {**tracked.get(name, {}), **options} for name in names}

@@ -1,4 +1,4 @@
-"""The document of a video: edits, undo, tracked masks and versions."""
+"""The document of a video: edits, undo and tracked masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,13 +17,12 @@ from aotlab import InputError
 from aotlab_studio.document import events, log
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_output, mark_results_edited, read_header
-from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore, count_pixels
+from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import MAX_OBJECTS
-from aotlab_studio.document.planning import plan_corrections
 from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot, find_runs
-from aotlab_studio.document.states import can_track, find_outdated, find_replaced_corrections
+from aotlab_studio.document.states import can_track, find_outdated
 from aotlab_studio.document.timeline import mark_frame, mark_frames
 from aotlab_studio.utils.cache import LRUCache
 from aotlab_studio.utils.video import FrameStore
@@ -33,16 +31,6 @@ logger = logging.getLogger(__name__)
 MAX_HISTORY = 500
 MAX_SNAPSHOTS = 4
 """Number of snapshots in memory, such as those before and after an edit."""
-
-
-class StoredMasks(NamedTuple):
-    """Effects of storing a frame on other objects: numbers of pixels by object outside the layer."""
-
-    lost_pixels: dict[int, int]
-    kept_pixels: dict[int, int]
-    """Pixels of the new masks that the objects keep, as `Layer.takes_from` lacks them, except drawn ones."""
-    ended_check: bool
-    """Whether the frame was marked as checked until now."""
 
 
 class Document:
@@ -84,16 +72,13 @@ class Document:
         """Page and message whose action this thread carries out; empty without one."""
         return getattr(self._thread, "origin", log.NO_ORIGIN)
 
-    def take_snapshot(self, step: int) -> Snapshot:
-        """Return what the document shows after a step of its log; after step 0, it is empty."""
-        with self.lock:
-            key = step, self.tracked_masks.revision
-            stores = self.masks, self.tracked_masks
-            return self._snapshots.get_or_compute(key, lambda: Snapshot(self.log, step, self.log.state(step), *stores))
-
     @property
     def snapshot(self) -> Snapshot:
-        return self.take_snapshot(self.log.head)
+        """What the document shows now."""
+        with self.lock:
+            step, stores = self.log.head, (self.masks, self.tracked_masks)
+            key = step, self.tracked_masks.revision
+            return self._snapshots.get_or_compute(key, lambda: Snapshot(self.log, step, self.log.state(step), *stores))
 
     def close(self) -> None:
         """Write the backup and unlock the project. Masks can still be read."""
@@ -187,14 +172,11 @@ class Document:
         frame: int | None = None,
         new_pngs: Mapping[str, bytes] = {},
         result: msgspec.Struct | None = None,
-        *,
-        track_again: bool = False,
     ) -> None:
         """Add a step to the log, unless it changes nothing; raise `InputError` if it cannot be stored.
 
         All frames must be in `Snapshot.editable_range`. ``new_pngs`` are filled by `MaskStore.encode`; ``result`` is
-        stored with the step, for a repeated message. With ``track_again``, corrections of the masks that were tracked
-        from changed drawn masks are added.
+        stored with the step, for a repeated message.
         """
         with self.lock:
             before, after = self.snapshot, self.snapshot.with_changes(changes)
@@ -202,18 +184,12 @@ class Document:
             for index in changes.frames:
                 if not first <= index <= last:
                     raise InputError(f"frame {index}: outside the tracked part of the video, frames {first} to {last}")
-            if track_again:
-                corrections = plan_corrections(before, after, sorted(changes.drawn_masks))
-                layers = dict(enumerate(corrections, self.make_layer_id()))
-                replaced = find_replaced_corrections(before.with_changes(log.Changes(layers=layers)))
-                changes = msgspec.structs.replace(changes, layers=layers | dict.fromkeys(replaced))
             changed = {key: layer and after.with_sources(layer) for key, layer in changes.layers.items()}
             changes = msgspec.structs.replace(changes, layers=changed)
             changes = changes.drop_unchanged(before.state)
             if changes != log.Changes():
-                checked = {*before.checked_frames} - {*changes.checked}
                 self.append(log.Step(title, changes, frame, result), new_pngs=new_pngs)
-                self._notify(changes, checked)
+                self._notify(changes)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
         """Undo and return the last edit; raise `InputError` if it is not ``step``, or was made in another open page."""
@@ -262,65 +238,37 @@ class Document:
             number = self.log.parents[number]
         return entries
 
-    def save_version(self, title: str = "") -> None:
-        """Save the current step as a version; raise `InputError` if there is no object."""
-        with self.lock:
-            if not self.snapshot.objects:
-                raise InputError("version: there is no object to keep yet; draw one first")
-            self.append(log.VersionRecord(self.log.head, title))
+    def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> bool:
+        """Store the tracked masks of a frame, H×W ids, in a layer.
 
-    def list_versions(self) -> list[events.StepInfo]:
-        """Return the versions, newest first. The oldest one is version 1."""
-        return [events.StepInfo(item.title, item.time) for item in reversed(self.log.versions)]
-
-    def find_version(self, number: int) -> log.VersionRecord:
-        """Return a version; raise `InputError` for an unknown number."""
-        if not 1 <= number <= len(self.log.versions):
-            raise InputError(f"version {number}: no such version; choose one of the list")
-        return self.log.versions[number - 1]
-
-    def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> StoredMasks | None:
-        """Store the tracked masks of a frame, H×W ids, in a layer; locked objects and frozen frames stay as they are.
-
-        Returns None if nothing is stored, because the layer cannot be tracked any more.
+        Frames that are marked as checked stay as they are, and other objects keep their pixels. Returns False if the
+        layer cannot be tracked any more.
         """
         with self.lock:
             snapshot, index = self.snapshot, tracked.frame
-            if snapshot.is_frozen(index):
-                return StoredMasks({}, {}, ended_check=False)
+            if snapshot.is_checked(index):
+                return True
             if not can_track(snapshot, layer_id):
-                return None
+                return False
             layer, labels = snapshot.state.layers[layer_id], snapshot.labels(index)
             others = (labels > 0) & ~np.isin(labels, [*map(snapshot.state.resolve, layer.objects)])
-            kept = np.isin(labels, snapshot.locked_ids)
-            if layer.takes_from is not None:
-                kept |= others & ~np.isin(labels, [*map(snapshot.state.resolve, layer.takes_from)])
-            left = labels[kept & (ids > 0) & ~np.isin(labels, [*snapshot.drawn_masks(index), *snapshot.locked_ids])]
-            if kept.any():
-                ids = np.where(kept, 0, ids)
+            if others.any():
+                ids = np.where(others, 0, ids)
                 tracked = msgspec.structs.replace(tracked, scores=clip_scores(tracked.scores, ids))
             is_new = index not in self.tracked_masks.layer(layer_id).frames
             self.tracked_masks.put(layer_id, tracked, ids)
             if is_new:  # all layers are read again only if masks were replaced
                 key = snapshot.step, self.tracked_masks.revision
                 self._snapshots.put(key, snapshot.with_tracked_frame(layer_id, index))
-            after = self.snapshot
-            after.scores(index)  # measured here, as this takes long, and stored
+            self.snapshot.scores(index)  # measured here, as this takes long, and stored
             self._emit_frame(index)
-            taken = labels[others & (after.labels(index) != labels)] if others.any() else labels[:0]
-            ended_check = snapshot.is_checked(index) and not after.is_checked(index)
-            return StoredMasks(count_pixels(taken), count_pixels(left), ended_check)
+            return True
 
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as finished, unless it is already, or undo has removed it. The pages are not notified."""
         with self.lock:
             if layer_id in self.snapshot.state.layers and not self.tracked_masks.layer(layer_id).finished:
                 self.tracked_masks.finish(layer_id)
-
-    def report_ended_checks(self, frames: Collection[int], step: int) -> None:
-        """Tell the pages that frames are no longer marked as checked, as a step has changed their masks."""
-        if frames:
-            self.emit(events.UncheckedEvent(sorted(frames), step))
 
     def emit(self, event: events.Event) -> None:
         for listener in list(self.listeners):
@@ -339,9 +287,7 @@ class Document:
                 revision=self.revision, step=self.log.head, history=self.history, done=self.status == "done",
                 schema=schema.classes,
                 classes=sorted(classes - {""}), objects=objects,
-                outdated=outdated,
-                range=state.ranges.get("track"), editable_range=snapshot.editable_range,
-                checked=snapshot.checked_frames, frozen=snapshot.frozen_frames,
+                outdated=outdated, editable_range=snapshot.editable_range, checked=snapshot.checked_frames,
             )  # fmt: skip
 
     def timeline(self) -> events.Timeline:
@@ -377,14 +323,13 @@ class Document:
             with suppress(InputError, OSError):  # the results may be on a disk that cannot be written
                 mark_results_edited(self.output_folder)
 
-    def _notify(self, changed: log.Changes, checked: Collection[int] = ()) -> None:
-        """Notify all listeners after an edit, undo or redo; ``checked``: frames that were checked before an edit."""
+    def _notify(self, changed: log.Changes) -> None:
+        """Notify all listeners after an edit, undo or redo."""
         try:
             self.emit_page_state()
             for index in sorted(changed.drawn_masks):
                 self._emit_frame(index)
-            if changed.layers or changed.objects or changed.checked or changed.frozen:
+            if changed.layers or changed.objects or changed.checked:
                 self.emit(events.ResultsEvent(self.revision))
-            self.report_ended_checks({*checked} - {*self.snapshot.checked_frames}, self.log.head)
         except InputError as error:  # the change is stored, so it has not failed
             logger.warning("%s: stored, but not shown (%s)", self.folder, error)

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
 
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Changes, Coordinate, FrozenFrame, Layer, NonNegativeInt, Point
+from aotlab_studio.document.log import Changes, Coordinate, Layer, NonNegativeInt, Point
 from aotlab_studio.document.masks import count_pixels
 from aotlab_studio.document.objects import Color, ObjectInfo, check_object, make_object
 from aotlab_studio.document.snapshot import Snapshot
@@ -31,8 +31,6 @@ Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
 Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
-KeptPixels = Literal["drawn", "all", "none"]
-"""Pixels that other objects keep beside a prompt, besides those of locked objects."""
 Shape = Literal["grow", "shrink", "smooth", "fill holes", "drop specks"]
 Reach = Annotated[int, Meta(ge=1, le=100)]
 EditFunction = Callable[[np.ndarray], np.ndarray]
@@ -40,18 +38,11 @@ EditFunction = Callable[[np.ndarray], np.ndarray]
 
 
 class EditResult(Struct, frozen=True):
-    """The result of an edit that draws a mask or adds an object.
-
-    A new mask takes pixels of other objects, which they lose, and leaves them others, which they keep.
-    """
+    """The result of an edit that draws a mask or adds an object."""
 
     object_id: int
     lost_pixels: dict[int, int] = {}
     """Number of pixels that each other object lost, by object id."""
-    kept_pixels: dict[int, int] = {}
-    """Number of pixels of a prompt's mask that each other object keeps, by object id; see `KeptPixels`."""
-    replaced_sizes: tuple[int, int] | None = None
-    """Numbers of pixels of a mask that was replaced as a whole, and of the new one; None: the mask was edited."""
 
 
 class ChangedFrames(Struct, frozen=True):
@@ -91,20 +82,16 @@ def edit_mask(
     title: str,
     *,
     require_change: bool = False,
-    kept: Mapping[int, int] = {},
-    replaced: tuple[int, int] | None = None,
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
     The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked. A new object without a
-    pixel raises `InputError`; with ``require_change``, so does an edit that changes no pixel. ``kept`` and
-    ``replaced`` are those of the result.
+    pixel raises `InputError`; with ``require_change``, so does an edit that changes no pixel.
     """
     with document.lock:
         if object_id is not None:
             require_editable(document, object_id)
         snapshot = document.snapshot
-        snapshot.require_not_frozen([frame])
         labels, drawn_masks = snapshot.labels(frame), snapshot.drawn_masks(frame)
         before = labels == object_id if object_id is not None else np.zeros(labels.shape, bool)
         after = edit(before) & ~np.isin(labels, snapshot.locked_ids)
@@ -114,7 +101,7 @@ def edit_mask(
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in drawn_masks:
-                return EditResult(object_id, kept_pixels=dict(kept))
+                return EditResult(object_id)
         objects, new_pngs = dict[int, ObjectInfo](), dict[str, bytes]()
         if object_id is None:
             item = _make_object(document)
@@ -123,8 +110,8 @@ def edit_mask(
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
                 masks[key] = document.masks.encode(drawn & ~after, new_pngs)
-        result = EditResult(object_id, count_pixels(labels[after & ~before]), dict(kept), replaced)
-        document.edit(title, Changes(objects, {frame: masks}), frame, new_pngs, result, track_again=True)
+        result = EditResult(object_id, count_pixels(labels[after & ~before]))
+        document.edit(title, Changes(objects, {frame: masks}), frame, new_pngs, result)
         return result
 
 
@@ -236,10 +223,8 @@ class PasteMasks(Edit, frozen=True):
 
 
 def _list_frames(snapshot: Snapshot, first: int, last: int | None) -> list[int]:
-    """Return the frames of a range that can be changed; raise `InputError` if there are none."""
-    frames = range(first, first + 1 if last is None else min(last, snapshot.editable_range[1]) + 1)
-    snapshot.require_not_frozen(frames if len(frames) == 1 else ())
-    return [index for index in frames if not snapshot.is_frozen(index)]
+    """Return the frames of a range that can be changed."""
+    return [*range(first, first + 1 if last is None else min(last, snapshot.editable_range[1]) + 1)]
 
 
 def draw_on_frames(
@@ -274,17 +259,14 @@ def draw_on_frames(
         if not drawn_masks:
             raise InputError(f"{title}: changes no pixel that is free; nothing was changed")
         result, shown = ChangedFrames(len(drawn_masks)), min(drawn_masks)
-        document.edit(title, Changes(drawn_masks=drawn_masks), shown, new_pngs, result, track_again=True)
+        document.edit(title, Changes(drawn_masks=drawn_masks), shown, new_pngs, result)
         return result
 
 
-def find_protected_pixels(
-    document: Document, frame: int, object_id: int | None, keep: KeptPixels = "drawn"
-) -> np.ndarray:
-    """Return the pixels of other objects, H×W bool, that a prompt must not change."""
+def find_protected_pixels(document: Document, frame: int, object_id: int | None, *, keep_others: bool) -> np.ndarray:
+    """Return the pixels of other objects, H×W bool, that a prompt must not change: drawn, or all, and locked ones."""
     snapshot = document.snapshot
-    kept_ids = {"drawn": [*snapshot.drawn_masks(frame)], "all": [*snapshot.objects], "none": []}[keep]
-    others = [key for key in kept_ids if key != object_id]
+    others = [key for key in (snapshot.objects if keep_others else snapshot.drawn_masks(frame)) if key != object_id]
     return np.isin(snapshot.labels(frame), [*others, *snapshot.locked_ids])
 
 
@@ -306,7 +288,6 @@ class ResetFrame(Edit, frozen=True):
     def run(self, document: Document) -> None:
         with document.lock:
             snapshot = document.snapshot
-            snapshot.require_not_frozen([self.frame])
             masks = snapshot.drawn_masks(self.frame)
             locked = {key: masks[key] for key in snapshot.locked_ids if key in masks}
             if masks == locked:
@@ -319,7 +300,7 @@ class ResetFrame(Edit, frozen=True):
                 covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(self.frame) != labels)).any()
             if covers_locked:
                 raise InputError("reset frame: a tracked mask would cover a locked object; unlock it first")
-            document.edit("reset frame", changes, self.frame, track_again=True)
+            document.edit("reset frame", changes, self.frame)
 
 
 class SplitObject(Edit, frozen=True):
@@ -444,7 +425,7 @@ class MergeObjects(Edit, frozen=True):
             changes = Changes(
                 objects, drawn_masks, merged={self.object_id: self.into}, attributes={self.into: above or below}
             )
-            document.edit("merge objects", changes, new_pngs=new_pngs, track_again=True)
+            document.edit("merge objects", changes, new_pngs=new_pngs)
 
 
 class ClearTracking(Edit, frozen=True):
@@ -465,20 +446,6 @@ class ClearTracking(Edit, frozen=True):
             document.edit("clear tracking", Changes(layers={document.make_layer_id(): layer}), self.frame)
 
 
-class TakePixels(Edit, frozen=True):
-    """Track a correction again, which then takes pixels of other objects; raise `InputError` after another step."""
-
-    layer: NonNegativeInt
-
-    def run(self, document: Document) -> None:
-        with document.lock:
-            item = document.snapshot.state.layers.get(self.layer)
-            if item is None or item.takes_from is None or document.log.layer_steps[self.layer] != document.log.head:
-                raise InputError("take pixels: something else was done since; draw the mask again")
-            correction = structs.replace(item, kind="correction", takes_from=None)
-            document.edit("take pixels", Changes(layers={document.make_layer_id(): correction}))
-
-
 class SetChecked(Edit, frozen=True):
     """Mark a frame as checked, or remove the mark; raise `InputError` if the frame has no masks."""
 
@@ -494,65 +461,6 @@ class SetChecked(Edit, frozen=True):
                 raise InputError(f"frame {self.frame}: no mask to check; draw or track an object first")
             title = "mark as checked" if self.checked else "mark as not checked"
             document.edit(title, Changes(checked={self.frame: digest if self.checked else None}), self.frame)
-
-
-class SetFrozen(Edit, frozen=True):
-    """Freeze a frame: its masks become drawn ones, and nothing but a person changes them; or end that.
-
-    Raises `InputError` if the frame has no mask. Its mark of *checked* stays.
-    """
-
-    frame: int
-    frozen: bool
-
-    def run(self, document: Document) -> None:
-        with document.lock:
-            snapshot, new_pngs = document.snapshot, dict[str, bytes]()
-            if self.frozen == snapshot.is_frozen(self.frame):
-                return
-            item = snapshot.state.frozen.get(self.frame, FrozenFrame())
-            if not self.frozen:
-                changes = Changes(frozen={self.frame: structs.replace(item, unfrozen=True)})
-                return document.edit("unfreeze frame", changes, self.frame)
-            labels, drawn_masks = snapshot.labels(self.frame), snapshot.drawn_masks(self.frame)
-            tracked_ids = np.setdiff1d(labels, [0, *drawn_masks]).tolist()
-            if not (drawn_masks or tracked_ids):
-                raise InputError(f"frame {self.frame}: no mask to freeze; draw or track an object first")
-            tracked = {key: document.masks.encode(labels == key, new_pngs) for key in tracked_ids}
-            changes = Changes(
-                drawn_masks={self.frame: drawn_masks | tracked},
-                frozen={self.frame: FrozenFrame({**item.tracked, **tracked})},
-            )
-            if snapshot.is_checked(self.frame):
-                checked = {self.frame: snapshot.with_changes(changes).digest_frame(self.frame)}
-                changes = structs.replace(changes, checked=checked)
-            return document.edit("freeze frame", changes, self.frame, new_pngs)
-
-
-class SetRange(Edit, frozen=True):
-    """Set the range of frames to track, which includes ``last``. None stands for the start or the end."""
-
-    first: NonNegativeInt | None = None
-    last: NonNegativeInt | None = None
-
-    def run(self, document: Document) -> None:
-        start, end = document.snapshot.editable_range
-        first, last = start if self.first is None else self.first, end if self.last is None else self.last
-        if not start <= first <= last <= end:
-            raise InputError(f"range {first} to {last}: must be in order and between frames {start} and {end}")
-        whole = (first, last) == (0, document.snapshot.count - 1)
-        document.edit("range", Changes(ranges={"track": None if whole else (first, last)}))
-
-
-class RestoreVersion(Edit, frozen=True):
-    """Bring everything back as it was in a version, in one edit."""
-
-    number: int
-
-    def run(self, document: Document) -> None:
-        with document.lock:
-            state = document.log.state(document.find_version(self.number).step)
-            document.edit(f"restore version {self.number}", state.diff(document.snapshot.state))
 
 
 class RestoreStep(Edit, frozen=True):

@@ -10,7 +10,7 @@ from aotlab_studio.document.schema import ClassRule
 
 
 class StepInfo(Struct, frozen=True):
-    """An edit to undo or redo, or a saved version."""
+    """An edit to undo or redo."""
 
     title: str
     time: str
@@ -55,14 +55,10 @@ class PageState(Struct, frozen=True, kw_only=True):
     """Number of the last step that is not undone; 0 without one."""
     outdated: dict[int, list[FrameRange]]
     """First and last frame of each run of outdated frames, by object id."""
-    range: FrameRange | None
-    """First and last frame that the page tracks; None means all."""
     editable_range: FrameRange
     """First and last frame that can be changed."""
     checked: list[int]
     """Frames that are marked as checked."""
-    frozen: list[int]
-    """Frames that only a person can change."""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
@@ -82,14 +78,6 @@ class DocumentEvent(Event, frozen=True):
     """The state of the document changed."""
 
     state: PageState
-
-
-class UncheckedEvent(Event, frozen=True):
-    """Frames are no longer marked as checked, as their masks changed."""
-
-    frames: list[int]
-    step: int
-    """Number of the step that changed them, or whose tracking did."""
 
 
 class ResultsEvent(Event, frozen=True):

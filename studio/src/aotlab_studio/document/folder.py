@@ -23,7 +23,7 @@ from aotlab_studio.utils.video import FrameStore
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
 """Folder of the last export."""
-FORMAT_VERSION = 16
+FORMAT_VERSION = 17
 """Version of the projects that are written and read."""
 RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 

@@ -1,4 +1,4 @@
-"""Log of a document: records of edits, undo, redo, versions and “done”. Records are only added, never changed."""
+"""Log of a document: records of edits, undo, redo and “done”. Records are only added, never changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """A run of tracking, whose masks replace those of its objects on a range of frames. `TrackedMaskStore` has them.
 
     ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30. It is
-    tracked from the drawn masks when the layer was added, and the tracked masks when the job starts.
+    tracked from the masks that show when the job starts.
     """
 
     objects: list[ObjectId]
@@ -43,16 +43,13 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     last: NonNegativeInt
     reference_frame: NonNegativeInt = 0
     """Frame where tracking starts, from all masks that it shows."""
-    kind: Direction | Literal["correction", "empty", "import"] = "forward"
-    """Directions are requests of a person. ``correction``: tracked in the background after an edit; ``empty``: has no
-    masks, and hides those of older layers; ``import``: read from the output of `aotlab track`."""
+    kind: Direction | Literal["empty", "import"] = "forward"
+    """Directions are requests of a person. ``empty``: has no masks, and hides those of older layers; ``import``: read
+    from the output of `aotlab track`."""
     drawn_frames: list[NonNegativeInt] = []
-    """Other frames to track from, with drawn masks only. For ``both``, these are all drawn frames of the range; for
-    a correction, the previous one. Frames between two references are tracked from both."""
+    """For ``both``: all other drawn frames of the range, to track from. Frames between two are tracked from both."""
     source_digest: str = ""
     """For an import: `digest_output` of the imported folder; empty if it has no job record."""
-    takes_from: list[ObjectId] | None = None
-    """Other objects that may lose pixels to its masks; None: all."""
     sources: Mapping[ObjectId, Mapping[NonNegativeInt, Digest]] | None = None
     """Drawn masks of all objects on its frames, and next to them, by object and frame; `Document.edit` sets them."""
 
@@ -60,15 +57,6 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     def tracks_reference(self) -> bool:
         """Whether the reference frame gets tracked masks too, from other frames."""
         return self.kind == "import" or (self.kind == "both" and bool(self.drawn_frames))
-
-
-class FrozenFrame(Struct, frozen=True, omit_defaults=True):
-    """A frame that a person has frozen: all its visible masks are drawn, and nothing but a person changes them."""
-
-    tracked: Mapping[ObjectId, Digest] = {}
-    """Digests of the masks that were tracked until then. Masks tracked before that are not outdated by them."""
-    unfrozen: bool = False
-    """Whether the frame can be changed again. Its masks stay drawn."""
 
 
 class Changes(Struct, frozen=True, omit_defaults=True):
@@ -86,9 +74,8 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     """The object that each merged object has become a part of."""
     checked: Mapping[NonNegativeInt, str | None] = {}
     """Digests of the masks that a person has marked as checked, by frame."""
-    frozen: Mapping[NonNegativeInt, FrozenFrame | None] = {}
-    ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
-    """``job``: the frames that `aotlab track` has tracked; ``track``: the frames to track. Unset: all frames."""
+    ranges: Mapping[Literal["job"], FrameRange | None] = {}
+    """``job``: the frames that `aotlab track` has tracked. Unset: all frames."""
     classes: Mapping[str, NonNegativeInt | None] = {}
     """Class ids by class name, read from files of masks."""
     attributes: Mapping[ObjectId, Mapping[NonNegativeInt, Mapping[str, Any]] | None] = {}
@@ -117,7 +104,6 @@ class State(Struct, frozen=True):
     layers: dict[int, Layer] = {}
     merged: Mapping[int, int] = {}
     checked: Mapping[int, str] = {}
-    frozen: Mapping[int, FrozenFrame] = {}
     ranges: Mapping[str, FrameRange] = {}
     classes: Mapping[str, int] = {}
     attributes: Mapping[int, Mapping[int, Mapping[str, Any]]] = {}
@@ -189,14 +175,7 @@ class DoneRecord(BaseRecord, frozen=True, tag="done"):
     """`digest_output` when it was set; the video is no longer done when `aotlab track` writes other output."""
 
 
-class VersionRecord(BaseRecord, frozen=True, tag="version"):
-    """A saved version: a step with a title, which can be restored."""
-
-    step: int
-    title: str = ""
-
-
-Record = Step | HeadRecord | DoneRecord | VersionRecord
+Record = Step | HeadRecord | DoneRecord
 _decoder = msgspec.json.Decoder(Record)
 
 
@@ -212,7 +191,6 @@ class Log:
         self.undone: list[int] = []  # steps that can be redone; the last one is redone first
         self._undone_before: list[int] = []  # `undone` just before the newest step
         self.last_done: DoneRecord | None = None  # whether the video is done, as it was set last
-        self.versions: list[VersionRecord] = []
         self.last_import = 0  # last step that imported output of `aotlab track` before any edit; 0 without one
         self.used_objects: set[int] = set()  # ids of all objects that ever existed; they are not used again
         self.layer_steps: dict[int, int] = {}  # step that added each layer
@@ -267,13 +245,12 @@ class Log:
         return state
 
     def list_reachable_layers(self) -> set[int]:
-        """Return the layers that show now, or could show after undo, redo or the restoring of a version."""
+        """Return the layers that show now, or could show after undo or redo."""
         steps, number = [*self.undone], self.head
         while number:
             steps.append(number)
             number = self.parents[number]
-        of_versions = (self.state(version.step).layers for version in self.versions)
-        return set().union(*of_versions, *(self.steps[step].changes.layers for step in steps))
+        return set().union(*(self.steps[step].changes.layers for step in steps))
 
     def _apply(self, record: Record) -> None:
         """Update all attributes for the next record; raise `LookupError` if it does not fit the log."""
@@ -294,12 +271,8 @@ class Log:
             else:
                 self.undone = [*self.undone, self.head] if record.move == "undo" else self._undone_before
                 self.head = self.parents[self.head]
-        elif isinstance(record, DoneRecord):
-            self.last_done = record
         else:
-            if record.step not in self.steps:
-                raise KeyError(f"step {record.step}")
-            self.versions.append(record)
+            self.last_done = record
         if record.message_id is not None:
             self.message_steps[record.message_id] = self.head if isinstance(record, Step) else 0
         self.size += 1

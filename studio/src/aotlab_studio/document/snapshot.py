@@ -1,13 +1,13 @@
 """Objects, masks and scores that a document shows at a step of its log. Read-only, without a lock.
 
 On each frame, an object shows its drawn mask; if that is empty, the object is absent. An object without a drawn mask
-shows its mask in the newest layer that has tracked it on the frame. A frozen frame shows only drawn masks.
+shows its mask in the newest layer that has tracked it on the frame.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import structs
 
 from aotlab import InputError, sdk
-from aotlab_studio.document.log import Changes, FrameRange, FrozenFrame, Layer, Log, State, digest_values
+from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, clip_scores, measure_scores
@@ -66,18 +66,6 @@ class Snapshot:
             raise InputError(f"object {object_id}: no such object; there are {have}")
         return self.objects[object_id]
 
-    @cached_property
-    def frozen_frames(self) -> list[int]:
-        return [*filter(self.is_frozen, self.state.frozen)]
-
-    def is_frozen(self, index: int) -> bool:
-        return not self.state.frozen.get(index, FrozenFrame(unfrozen=True)).unfrozen
-
-    def require_not_frozen(self, frames: Iterable[int]) -> None:
-        """Raise `InputError` if one of the frames is frozen."""
-        for index in filter(self.is_frozen, frames):
-            raise InputError(f"frame {index}: frozen; unfreeze it first")
-
     @property
     def editable_range(self) -> FrameRange:
         """First and last frame that may be changed. Other frames were left out by `aotlab track`."""
@@ -126,17 +114,9 @@ class Snapshot:
         return structs.replace(layer, sources={key: select_near(masks, layer) for key, masks in self.sources.items()})
 
     def find_changed_frames(self, layer_id: int, object_id: int) -> np.ndarray:
-        """Flag the frames that a layer tracks from a drawn mask of an object that has changed since, N bool.
-
-        A mask that was tracked until its frame was frozen is no change.
-        """
+        """Flag the frames that a layer tracks from a drawn mask of an object that has changed since, N bool."""
         layer = self.state.layers[layer_id]
-        old = {key: {**masks} for key, masks in (layer.sources or {}).items()}
-        for frame, item in self.state.frozen.items():
-            for key, digest in item.tracked.items():
-                if self.sources.get(key, {}).get(frame) == digest:
-                    old.setdefault(key, {}).setdefault(frame, digest)
-        before, now = (select_near(self.find_sources(object_id, each), layer) for each in (old, None))
+        before, now = (select_near(self.find_sources(object_id, each), layer) for each in (layer.sources or {}, None))
         flags = np.zeros(self.count, bool)
         if before != now:
             references = layer.reference_frame, *layer.drawn_frames
@@ -162,25 +142,22 @@ class Snapshot:
     def waiting(self) -> dict[int, dict[int, np.ndarray]]:
         """Flags of the frames that layers still have to track, N bool, by layer and object of the layer.
 
-        Newer layers of an object replace older ones, but corrections never replace tracking that a person has started.
+        Newer layers of an object replace older ones.
         """
-        waiting = dict[int, dict[int, np.ndarray]]()
-        replaced, requested = dict[int, np.ndarray](), dict[int, np.ndarray]()
+        waiting, replaced = dict[int, dict[int, np.ndarray]](), dict[int, np.ndarray]()
         for layer_id, layer in reversed(self.state.layers.items()):
             object_ids = [key for key in layer.objects if self.state.resolve(key)]
-            tracked, is_correction = self.tracked_masks.layer(layer_id), layer.kind == "correction"
+            tracked = self.tracked_masks.layer(layer_id)
             if object_ids and not tracked.finished and layer.kind != "empty":
                 frames = np.zeros(self.count, bool)
                 frames[layer.first : layer.last + 1] = True
-                frames[[*tracked.frames, *self.frozen_frames]] = False
+                frames[[*tracked.frames, *self.checked_frames]] = False
                 frames[layer.reference_frame] &= layer.tracks_reference
-                newer = replaced if is_correction else requested
-                flags = {key: frames & ~newer[key] if key in newer else frames for key in object_ids}
+                flags = {key: frames & ~replaced[key] if key in replaced else frames for key in object_ids}
                 if flags := {key: each for key, each in flags.items() if each.any()}:
                     waiting[layer_id] = flags
             for key in object_ids:
-                for newer in (replaced,) if is_correction else (replaced, requested):
-                    newer.setdefault(key, np.zeros(self.count, bool))[layer.first : layer.last + 1] = True
+                replaced.setdefault(key, np.zeros(self.count, bool))[layer.first : layer.last + 1] = True
         return dict(reversed(waiting.items()))
 
     def expand_merged_ids(self, object_ids: Collection[int]) -> list[int]:
@@ -237,40 +214,28 @@ class Snapshot:
         return np.flatnonzero(flags).tolist()
 
     def list_shown_layers(self, index: int) -> list[ShownLayer]:
-        """Return the layers that show on a frame, oldest first."""
+        """Return the layers that show on a frame, oldest first, each with its objects without a drawn mask."""
         if index not in self._shown_layers:
-            self._shown_layers[index] = self._list_layers(index, self.drawn_masks(index))
+            layers, drawn_masks = dict[int, list[int]](), self.drawn_masks(index)
+            for object_id, newest in self.newest_layers.items():
+                if newest.present[index] and self.state.resolve(object_id) not in drawn_masks:
+                    layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
+            self._shown_layers[index] = [
+                ShownLayer(key, self.tracked_masks.layer(key).frames[index], ids) for key, ids in sorted(layers.items())
+            ]
         return self._shown_layers[index]
-
-    def _list_layers(self, index: int, hidden_ids: Collection[int] = ()) -> list[ShownLayer]:
-        """Return the newest layers of a frame, oldest first, with their objects, except some; none if it is frozen."""
-        layers: dict[int, list[int]] = {}
-        for object_id, newest in self.newest_layers.items() if not self.is_frozen(index) else ():
-            if newest.present[index] and self.state.resolve(object_id) not in hidden_ids:
-                layers.setdefault(int(newest.layer_ids[index]), []).append(object_id)
-        return [
-            ShownLayer(key, self.tracked_masks.layer(key).frames[index], ids) for key, ids in sorted(layers.items())
-        ]
 
     def labels(self, index: int) -> np.ndarray:
         """Return the masks of a frame, H×W uint16 ids; raise `InputError` for an unknown frame or a damaged mask."""
         require_frame(index, self.count)
-        labels, drawn_labels = self._merge_layers(self.list_shown_layers(index)), self.drawn_labels(index)
-        return np.where(drawn_labels > 0, drawn_labels, labels)
-
-    def tracked_labels(self, index: int) -> np.ndarray:
-        """Return the tracked masks of a frame, H×W uint16 ids, also those that drawn ones replace, unless frozen."""
-        return self._merge_layers(self._list_layers(index))
-
-    def _merge_layers(self, layers: Iterable[ShownLayer]) -> np.ndarray:
-        labels = np.zeros(self.size, np.uint16)
-        for shown in layers:
+        labels, drawn_labels = np.zeros(self.size, np.uint16), self.drawn_labels(index)
+        for shown in self.list_shown_layers(index):
             ids = self.tracked_masks.read(shown.description)
             table = np.zeros(max(int(ids.max()), *shown.object_ids) + 1, np.uint16)
             table[shown.object_ids] = [self.state.resolve(object_id) for object_id in shown.object_ids]
             layer_labels = table[ids]
             labels = np.where(layer_labels > 0, layer_labels, labels)
-        return labels
+        return np.where(drawn_labels > 0, drawn_labels, labels)
 
     def drawn_labels(self, index: int) -> np.ndarray:
         """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""

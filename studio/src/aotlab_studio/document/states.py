@@ -1,8 +1,8 @@
-"""State of each object on each frame, and the corrections that are left to track.
+"""State of each object on each frame.
 
 | state | an object on a frame |
 |---|---|
-| drawn | has a drawn mask, or the frame is frozen |
+| drawn | has a drawn mask, or the frame is marked as checked |
 | waiting | a layer that is newer than its mask still has to track the frame |
 | outdated | its mask was tracked from a drawn mask that has changed since |
 | current | shows any other tracked mask |
@@ -36,7 +36,7 @@ def find_states(snapshot: Snapshot) -> dict[int, np.ndarray]:
         for object_id in snapshot.drawn_masks(index):
             states[object_id][index] = DRAWN
     for each in states.values():
-        each[snapshot.frozen_frames] = DRAWN
+        each[snapshot.checked_frames] = DRAWN
     return states
 
 
@@ -58,25 +58,3 @@ def can_track(snapshot: Snapshot, layer_id: int) -> bool:
     if layer_id not in snapshot.waiting:
         return False
     return {*snapshot.locked_ids}.isdisjoint(map(snapshot.state.resolve, snapshot.state.layers[layer_id].objects))
-
-
-def list_corrections(snapshot: Snapshot) -> list[int]:
-    """Return the corrections that can be tracked now, oldest first; those of locked objects have to wait."""
-    layers = snapshot.state.layers
-    return [key for key in snapshot.waiting if layers[key].kind == "correction" and can_track(snapshot, key)]
-
-
-def find_replaced_corrections(snapshot: Snapshot) -> list[int]:
-    """Return corrections inside a newer one of the same objects that is finished; without masks, inside any newer."""
-    replaced, newer = list[int](), list[tuple[set[int], int, int, bool]]()
-    for layer_id, layer in reversed(snapshot.state.layers.items()):
-        if layer.kind == "correction":
-            tracked, ids = snapshot.tracked_masks.layer(layer_id), {*layer.objects}
-            if any(
-                first <= layer.first and layer.last <= last and ids <= others and (finished or not tracked.frames)
-                for others, first, last, finished in newer
-            ):
-                replaced.append(layer_id)
-            else:
-                newer.append((ids, layer.first, layer.last, tracked.finished))
-    return replaced

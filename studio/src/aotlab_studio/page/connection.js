@@ -16,14 +16,14 @@ const NO_CONNECTION = 'No connection to the program. Is it still running? Reconn
 const NO_ANSWER = 'The program did not answer a request. Is it still running?';
 const RETRY_DELAY = 500; // milliseconds after which a request without an answer is repeated
 
-/** Return the answer to a request; throw the server's error, except for one with the `expected` status. */
-export async function fetchOrThrow(/** @type {string} */ url, /** @type {RequestInit} */ options = {}, expected = 0) {
+/** Return the answer to a request; throw the server's error. */
+export async function fetchOrThrow(/** @type {string} */ url, /** @type {RequestInit} */ options = {}) {
   const answer = await fetch(url, options).catch(async () => {
     if (options.method) throw new Error(NO_ANSWER); // it may have arrived
     await new Promise((resolve) => { setTimeout(resolve, RETRY_DELAY); });
     return fetch(url, options).catch(() => { throw new Error(NO_ANSWER); });
   });
-  if (answer.ok || answer.status === expected) return answer;
+  if (answer.ok) return answer;
   throw new Error(await answer.text());
 }
 

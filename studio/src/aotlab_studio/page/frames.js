@@ -64,11 +64,6 @@ export class FrameCache {
     return `frame/${index}?video=${this.video}&width=${THUMBNAIL_PIXELS}&masks=1&revision=${this.getRevision(index)}`;
   }
 
-  /** Return the masks of a frame in a saved version. @param {number} index @param {number} version */
-  async fetchVersion(index, version) {
-    return decodeRuns(await (await fetchOrThrow(`labels/${index}?version=${version}`)).arrayBuffer());
-  }
-
   /** @param {number} index @param {AbortSignal} [signal] @returns {Promise<Labels>} kept by the browser */
   async fetchLabels(index, signal) {
     const address = `labels/${index}?video=${this.video}&masks=${this.getRevision(index)}`;

@@ -1,13 +1,13 @@
-/** Undo and redo: buttons, and messages that offer to undo a step; the dialog of edits and versions to go back to. */
+/** Undo and redo: buttons, and messages that offer to undo a step; the dialog of edits to go back to. */
 
 import { connection } from './connection.js';
 import { createElement, element, formatCount } from './dom.js';
-import { formatStep, onSubmit } from './fields.js';
+import { formatStep } from './fields.js';
 import { ask, CANCELED, closeOldToasts, showHint, showToast } from './messages.js';
 import { playback } from './playback.js';
 import { queue } from './queue.js';
 import { selection } from './selection.js';
-import { state, subscribe, update } from './store.js';
+import { state, subscribe } from './store.js';
 
 /** Whether another open page made a step. @param {import('./protocol.js').StepInfo | null} step */
 const isElsewhere = (step) => Boolean(step?.page) && step?.page !== connection.pageId;
@@ -18,10 +18,7 @@ class EditHistory {
     this.shownFrame = -1; // frame that the last undo or redo went to; the next one may go elsewhere
     subscribe(['project'], () => this.show());
     subscribe(['answer'], () => this.reportLosses(/** @type {EditAnswer} */ (state.answer)));
-    element('open-versions').onclick = async () => {
-      if (!(await this.showVersions()).error) element('versions-dialog').showModal();
-    };
-    onSubmit(element('version-save'), () => this.saveVersion());
+    element('open-history').onclick = () => this.showSteps();
   }
 
   /** Name the steps that undo and redo would change in the titles of their buttons. */
@@ -98,58 +95,23 @@ class EditHistory {
     this.offerUndo(await queue.edit('reset_frame', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 
-  async saveVersion() {
-    const field = element('version-title');
-    const title = field.value.trim();
-    field.value = '';
-    const { error } = await queue.edit('save_version', { title });
-    if (error) field.value ||= title;
-    const listed = await this.showVersions();
-    element('versions-problem').textContent = (error ?? listed.error)?.message ?? '';
-  }
-
-  async showVersions() {
-    element('versions-problem').textContent = '';
-    const [answer, listed] = [await queue.edit('list_versions', {}), await queue.edit('list_history', {})];
-    if (answer.error || listed.error) return { error: answer.error ?? listed.error };
-    element('steps').replaceChildren(...listed.result.map(({ step, time, label }, index) => createElement('li', {},
+  /** Show the edits in a dialog. */
+  async showSteps() {
+    const { error, result = [] } = await queue.edit('list_history', {});
+    if (error) return;
+    element('steps').replaceChildren(...result.map(({ step, time, label }, index) => createElement('li', {},
       createElement('span', {}, formatStep({ title: label, time })),
       index === 0 ? 'now' : createElement('button', {
         type: 'button', ariaLabel: `Back to ${label}`, onclick: () => this.goBack(step, label),
       }, 'Back to this'))));
-    const versions = answer.result;
-    element('versions').replaceChildren(...versions.map((version, index) => {
-      const number = versions.length - index;
-      const text = `${number}: ${formatStep({ ...version, title: version.title || 'untitled' })}`;
-      const compare = createElement('button', {
-        type: 'button', ariaLabel: `Compare version ${number}`, onclick: () => this.compareVersion(number),
-      }, 'Compare');
-      return createElement('li', {}, createElement('span', {}, text), compare, createElement('button', {
-        type: 'button', ariaLabel: `Restore version ${number}`, onclick: () => this.restoreVersion(number),
-      }, 'Restore'));
-    }));
-    element('versions-empty').hidden = versions.length > 0;
-    return answer;
+    element('history-dialog').showModal();
   }
 
   async goBack(/** @type {number} */ step, /** @type {string} */ label) {
-    element('versions-dialog').close();
+    element('history-dialog').close();
     this.offerUndo(await queue.edit('restore_step', { step }), `Back to: ${label}`);
   }
 
-  /** Show the outlines of a version over the masks, or no longer if they show. @param {number} number */
-  compareVersion(number) {
-    element('versions-dialog').close();
-    update({ comparedVersion: number === state.comparedVersion ? 0 : number });
-    if (!state.comparedVersion) return;
-    const stop = () => { if (state.comparedVersion === number) this.compareVersion(number); };
-    showToast(`Outlines of version ${number}`, { 'Stop comparing': stop });
-  }
-
-  async restoreVersion(/** @type {number} */ number) {
-    element('versions-dialog').close();
-    this.offerUndo(await queue.edit('restore_version', { number }), `Version ${number} restored`);
-  }
 }
 
 export const editHistory = new EditHistory();

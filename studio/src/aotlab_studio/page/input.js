@@ -23,9 +23,8 @@ class Toolbox {
     this.draggedCorner = -1; // index of the polygon's corner that the pointer drags; -1: none
     subscribe(['wanted'], () => this.finish());
     const names = /** @type {const} */ (['project', 'shown', 'target', 'stroke', 'held', 'commands', 'unanswered',
-      'answered', 'outlines', 'radius', 'tool']);
+      'outlines', 'radius', 'tool']);
     subscribe([...names], () => this.show());
-    element('prompts').addEventListener('input', () => this.show());
   }
 
   resizeBrush(/** @type {number} */ factor, minGrowth = 0) {
@@ -204,7 +203,7 @@ class Toolbox {
       points: tool.shape?.(points) || points,
       width: tool.usesBrush ? 2 * state.radius : undefined,
       color: erases ? '#ffffff' : selection.item?.color || '#109898',
-      clicks: findClicks(),
+      clicks: [],
     };
   }
 
@@ -224,11 +223,11 @@ class Toolbox {
 
   /** Show the size of the brush, the unfinished input, and whether *Undo* would remove a part of it or undo a step. */
   show() {
-    const { answered, commands, held, outlines, project, radius, stroke, tool, unanswered } = state;
-    const { frozen, read_only: isReadOnly, editable_range: [first, last] } = project;
+    const { commands, held, outlines, project, radius, stroke, tool, unanswered } = state;
+    const { read_only: isReadOnly, editable_range: [first, last] } = project;
     const { frame } = playback;
     const canUndo = stroke.points.length > 0 || unanswered.size > 0 || editHistory.canUndo;
-    const isFixed = isReadOnly || frozen.includes(frame) || frame < first || frame > last;
+    const isFixed = isReadOnly || frame < first || frame > last;
     for (const button of document.querySelectorAll('#tools [data-tool]:not([data-tool=pan])')) {
       button.ariaDisabled = String(isFixed); // a press shows why
     }
@@ -238,19 +237,10 @@ class Toolbox {
     const otherIndex = commands.findIndex((command) => !command.stroke); // strokes behind it may be for other frames
     const ready = commands.slice(0, otherIndex < 0 ? undefined : otherIndex);
     const strokes = [...ready, held ?? [], { stroke }].flat().flatMap((each) => each.stroke ?? []);
-    const prompts = answered.filter((prompt) => (
-      prompt.frame === frame && prompt.step <= project.step && project.findObject(prompt.id)));
     const corners = outlines.map((points) => ({ tool, points, color: '#ffffff', clicks: [] }));
-    viewer.sketches = [...corners, ...(element('prompts').checked ? prompts : []), ...this.sentInput,
-      ...strokes.map((each) => this.createInput(each))];
+    viewer.sketches = [...corners, ...this.sentInput, ...strokes.map((each) => this.createInput(each))];
     viewer.requestDraw();
   }
 }
 
 export const toolbox = new Toolbox();
-
-/** Return the clicks of the last step on an object of a frame, by default the selected one of this frame. */
-export function findClicks(frame = playback.frame, id = selection.id) {
-  const last = state.clicksByStep.get(state.project.step);
-  return last?.frame === frame && last.id === id ? last.clicks : [];
-}

@@ -6,20 +6,19 @@
 
 import { modelChoice, segmenterChoice } from './choice.js';
 import { connection } from './connection.js';
-import { addIcons, CoalescedTask, createElement, element, elements, installFocusReturn } from './dom.js';
+import { addIcons, createElement, element, elements, installFocusReturn } from './dom.js';
 import { frames } from './frames.js';
 import { toolbox } from './input.js';
 import { clearErrorAfter, showError, showHint, showLoading, showMessage } from './messages.js';
 import { objectPanel } from './objects.js';
 import { playback } from './playback.js';
-import { prompter } from './prompts.js';
 import { queue } from './queue.js';
 import { review } from './review.js';
 import { selection } from './selection.js';
 import { loadSettings, saveSettings } from './settings.js';
-import { state, subscribe, update } from './store.js';
+import { state, update } from './store.js';
 import { timeline } from './timeline.js';
-import { findTool, setTool } from './tools.js';
+import { setTool } from './tools.js';
 import { tracking } from './tracking.js';
 import { viewer } from './viewer.js';
 import './shortcuts.js';
@@ -59,11 +58,7 @@ async function showSession(session) {
   element('name').textContent = element('name').title = document.title = session.name;
   state.project.id = session.project;
   if (lastVisit) {
-    const prompts = /** @type {ReturnType<typeof prompter.listStored>} */ (lastVisit.prompts ?? []);
-    update({
-      answered: prompts.map((prompt) => ({ ...prompt, tool: findTool(prompt.tool) })),
-      hiddenIds: new Set(loadSettings(session.project, 'sessionStorage').hidden),
-    });
+    update({ hiddenIds: new Set(loadSettings(session.project, 'sessionStorage').hidden) });
     if (lastVisit.object_id) selection.setSelected(lastVisit.object_id);
   }
   for (const item of elements('clips', 'done')) item.hidden = !IN_LIST.test(location.pathname);
@@ -101,22 +96,11 @@ function saveBeforeClose(userMayStay) {
   queue.sendOnClose(userMayStay);
 }
 
-/** Show the outlines of the version to compare or, in the onion skin, of the frames before and after. */
-async function showNeighbors() {
-  const { comparedVersion: version, count, shown, shown: { frame } } = state;
-  const isOnion = !version && element('view-kind').value === 'onion';
-  const indices = [frame - 1, frame + 1].filter((index) => isOnion && index >= 0 && index < count);
-  const labels = version ? [await frames.fetchVersion(frame, version)]
-    : await Promise.all(indices.map((index) => frames.fetchLabels(index)));
-  if (shown === state.shown) viewer.setNeighbors(labels); // the frame still shows
-}
-
 function handleEvent(/** @type {ServerEvent} */ event) {
   if (event.event === 'frame') {
     frames.revisions.set(event.frame, event.revision);
     timeline.setFrameMarks(event.frame, event.marks);
     if (event.frame === state.wanted.frame) playback.refresh(event.revision);
-    else if (Math.abs(event.frame - playback.frame) === 1) neighborTask.run();
     review.refreshFrame(event.frame);
   } else if (event.event === 'document') showDocument(event.state);
   else if (event.event === 'results') {
@@ -124,8 +108,7 @@ function handleEvent(/** @type {ServerEvent} */ event) {
     playback.refresh(event.revision);
     timeline.fetchTask.run();
     review.fetchTask.run();
-  } else if (event.event === 'unchecked') review.reportUnchecked(event);
-  else if (event.event === 'job') update({ job: event.job });
+  } else if (event.event === 'job') update({ job: event.job });
   else if (event.event === 'model') modelChoice.setChosen(event.model);
   else if (event.event === 'segmenter') segmenterChoice.setChosen(event.segmenter);
   else if (event.event === 'loading') showLoading(event.loading);
@@ -138,32 +121,28 @@ function restoreSettings() {
   if (typeof tool === 'string') setTool(tool);
   if (Number.isFinite(radius)) toolbox.setRadius(radius);
   if (!display) return;
-  [fill.checked, outline.checked] = [display.fill, display.outline];
+  [fill.checked, outline.checked, matte.checked] = [display.fill, display.outline, Boolean(display.matte)];
   opacity.valueAsNumber = display.opacity;
-  kind.value = display.kind ?? 'masks';
 }
 
 /** Store the settings of this visit. */
 function storeSettings() {
   const { hiddenIds, mode, project: { id }, radius, shown: { frame }, tool } = state;
   if (!id) return; // not described yet
-  const display = { fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber, kind: kind.value };
+  const display = {
+    fill: fill.checked, outline: outline.checked, matte: matte.checked, opacity: opacity.valueAsNumber,
+  };
   saveSettings({ tool: tool.name, radius, display });
-  const prompts = prompter.listStored();
-  saveSettings({ frame, object_id: selection.id, follows: mode === 'follow', prompts }, id);
+  saveSettings({ frame, object_id: selection.id, follows: mode === 'follow' }, id);
   saveSettings({ hidden: [...hiddenIds] }, id, 'sessionStorage');
 }
 
 history.replaceState(null, '', location.pathname); // the token is now a cookie
-const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
-const kind = element('view-kind');
-const neighborTask = new CoalescedTask(() => showNeighbors().catch(showError));
+const [fill, outline, opacity, matte] = elements('fill', 'outline', 'opacity', 'matte');
 addIcons();
 installFocusReturn();
 restoreSettings();
-subscribe(['shown', 'comparedVersion'], () => neighborTask.run());
-kind.addEventListener('change', () => neighborTask.run());
-for (const field of [fill, outline, opacity, kind]) field.oninput = () => viewer.requestDraw();
+for (const field of [fill, outline, opacity, matte]) field.oninput = () => viewer.requestDraw();
 addEventListener('beforeunload', (event) => {
   saveBeforeClose(true);
   const isSending = queue.requestCount > 0 || state.actions.size > 0;

@@ -1,13 +1,14 @@
 /** Masks of whole frames: copied to other frames, or given other outlines. */
 
 import { connection } from './connection.js';
-import { CoalescedTask, element, elements, formatCount } from './dom.js';
+import { CoalescedTask, element, elements, focusViewIfLost, formatCount } from './dom.js';
 import { editHistory } from './history.js';
 import { showHint, showMessage, showToast } from './messages.js';
 import { playback } from './playback.js';
 import { queue } from './queue.js';
 import { selection } from './selection.js';
-import { state } from './store.js';
+import { state, subscribe } from './store.js';
+import { isDrawn } from './timeline.js';
 import { tracking } from './tracking.js';
 import { viewer } from './viewer.js';
 
@@ -23,7 +24,16 @@ class MaskEdits {
       field.onfocus = field.oninput = () => { this.isPreviewed = true; this.previewTask.run(); };
       field.onblur = () => { this.isPreviewed = false; this.previewTask.run(); };
     }
+    subscribe(['shown', 'marks'], () => focusViewIfLost(() => this.show()));
     element('reshape').onclick = () => playback.addCommand(() => this.reshape(), true);
+  }
+
+  /** Disable the buttons that would change nothing on this frame. */
+  show() {
+    const { marks, shown: { frame, labels } } = state;
+    element('copy').disabled = element('copy-next').disabled = ![...labels?.presentIds ?? []].some(Boolean);
+    element('paste').disabled = this.copiedFrame < 0;
+    element('reset-frame').disabled = ![...marks.values()].some((row) => isDrawn(row[frame]));
   }
 
   /** Frames to change: this one, or those of the range to track; undefined: the range is invalid. */
@@ -66,6 +76,7 @@ class MaskEdits {
 
   copy() {
     this.copiedFrame = playback.frame;
+    this.show();
     showHint(`Frame ${this.copiedFrame} copied; Ctrl+V pastes the selected object, Ctrl+Shift+V all objects.`);
   }
 

@@ -14,10 +14,8 @@ import { selection } from './selection.js';
 import { state, subscribe, update } from './store.js';
 import { timeline } from './timeline.js';
 
-/** @import { Actions, FileObject, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
+/** @import { Actions, LoadedMasks, ObjectInfo as Item } from './protocol.js' */
 /** @import { Target } from './store.js' */
-
-const NEEDS_MATCHING = 409; // HTTP status of a file whose objects must be matched
 
 class ObjectPanel {
   constructor() {
@@ -176,12 +174,19 @@ class ObjectPanel {
   }
 
   /** Hide an object or show it again, after the earlier edits: it may not exist yet, and drawing shows it.
-   * An isolated object is no longer isolated. @param {Target} target the selected one by default */
+   * @param {Target} target the selected one by default */
   async toggleHidden(target = state.target) {
     await queue.previous;
-    const { hiddenIds, isolatedId } = state;
-    if (!isolatedId && !hiddenIds.delete(target.id) && target.id) hiddenIds.add(target.id);
-    update({ hiddenIds, isolatedId: 0 });
+    const { hiddenIds } = state;
+    if (!hiddenIds.delete(target.id) && target.id) hiddenIds.add(target.id);
+    update({ hiddenIds });
+  }
+
+  /** Hide all objects but the selected one, or show all again. */
+  toggleOthers() {
+    const ids = state.project.objects.map((item) => item.id).filter((id) => id !== selection.id);
+    const hiddenIds = selection.id && ids.some((id) => selection.isVisible(id)) ? ids : [];
+    update({ hiddenIds: new Set(hiddenIds) });
   }
 
   selectNext(/** @type {number} */ by) {
@@ -193,14 +198,6 @@ class ObjectPanel {
   selectIndex(/** @type {number} */ index) {
     const item = state.project.objects[index];
     if (item) toolbox.select(item.id);
-  }
-
-  /** Show only one object, or all again. @param {number} id 0: background */
-  isolate(id) {
-    const isIsolated = id > 0 && id !== state.isolatedId;
-    if (isIsolated) toolbox.select(id);
-    update({ isolatedId: isIsolated ? id : 0 });
-    showHint(isIsolated ? `Only ${state.project.getName(id)} is shown; double-click it to show all objects.` : '');
   }
 
   /** Scroll to the selected object in the list and the timeline, once after each selection. */
@@ -261,13 +258,13 @@ async function loadMasks([file, ...others]) {
   if (!file) return;
   const { frame } = playback;
   const target = selection.getEditTarget();
-  const { result } = await queue.runInOrder({ action: 'load' }, (id) => {
+  const result = await queue.runInOrder({ action: 'load' }, (id) => {
     showMessage('Loading masks…');
     const query = `page=${connection.pageId}&project=${state.project.id}&id=${id}&chosen=${target.id || null}`;
     return sendMasks(file, `masks/${frame}?${query}`);
   });
   showHint('');
-  if (!result) return;
+  if (result.error) return;
   const { frames, replaced_pixels: replaced, step, unchanged } = result;
   const names = unchanged.map((id) => state.project.getName(id)).join(', ');
   showHint(`Masks loaded on ${formatFrames(frames)}.${names && ` Locked, and unchanged: ${names}.`}`);
@@ -278,30 +275,14 @@ async function loadMasks([file, ...others]) {
   if (playback.mayLeave(frame)) await playback.seek(frames.includes(frame) ? frame : frames[0]);
 }
 
-/** Send a file of masks; no result: canceled. @returns {Promise<{result?: LoadedMasks, error?: undefined}>} */
+/** @returns {Promise<LoadedMasks & {error?: undefined}>} */
 async function sendMasks(/** @type {File} */ file, /** @type {string} */ address) {
-  const send = async (/** @type {string} */ targets) => {
-    queue.addPending(1);
-    return fetchOrThrow(address + targets, { method: 'POST', body: file }, NEEDS_MATCHING).catch(({ message }) => {
-      throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
-    }).finally(() => queue.addPending(-1));
-  };
-  const answer = await send('');
-  if (answer.status !== NEEDS_MATCHING) return { result: await answer.json() };
-  const targets = await matchObjects(await answer.json(), state.project.objects);
-  if (!targets) return {};
-  return { result: await (await send(`&targets=${encodeURIComponent(JSON.stringify(targets))}`)).json() };
-}
-
-/** Ask which objects those of a file are. Return ids by id in the file (null: a new object); undefined: canceled. */
-async function matchObjects(/** @type {FileObject[]} */ objects, /** @type {Item[]} */ items) {
-  const lists = objects.map(({ target }) => {
-    const list = createElement('select', {}, new Option('a new object', ''), ...createOptions(items));
-    list.value = target ? String(target) : '';
-    return list;
-  });
-  const lines = objects.map(({ id, name }, index) => (
-    createElement('li', {}, createElement('label', {}, `${name || 'object'} (${id} in the file) is `, lists[index]))));
-  if (!(await ask('Match objects', createElement('ul', {}, ...lines), 'load'))) return undefined;
-  return Object.fromEntries(objects.map(({ id }, index) => [id, Number(lists[index].value) || null]));
+  queue.addPending(1);
+  try {
+    return await (await fetchOrThrow(address, { method: 'POST', body: file })).json();
+  } catch (/** @type {any} */ { message }) {
+    throw new Error(message.replace(/^masks(\.\w+)?:/, () => `${file.name}:`)); // the server does not know the name
+  } finally {
+    queue.addPending(-1);
+  }
 }

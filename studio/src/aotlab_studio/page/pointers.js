@@ -1,17 +1,13 @@
-/** Mouse, pen, touch and the keyboard's cursor on the frame; preview of the mask that a click would make.
+/** Mouse, pen, touch and the keyboard's cursor on the frame.
 
  One pointer draws; two fingers or the middle button pan. */
 
-import { connection } from './connection.js';
-import { CoalescedTask, focusView, getWheelFactor } from './dom.js';
+import { focusView, getWheelFactor } from './dom.js';
 import { toolbox } from './input.js';
 import { showHint, showMessage } from './messages.js';
-import { objectPanel } from './objects.js';
 import { playback } from './playback.js';
-import { selection } from './selection.js';
 import { state } from './store.js';
-import { tracking } from './tracking.js';
-import { getDistance, toPairs, viewer } from './viewer.js';
+import { getDistance, viewer } from './viewer.js';
 
 /** @import { Point } from './viewer.js' */
 
@@ -20,9 +16,8 @@ const CLICK_DISTANCE = 4; // largest movement in CSS pixels of a double click's 
 const TAP = { time: 300, distance: 24 }; // largest milliseconds and CSS pixels between two taps; a tap moves less
 
 /** Pressed pointers by id, and what they do; `wait`: a tap presses the tool when it ends, a slide pans.
- * `clickedId`: visible object under the first of two clicks.
  * @typedef {{kind: 'draw' | 'pan' | 'wait', press: () => void, isTouch: boolean, time: number, isDoubleClick: boolean,
- *   clickedId: number, pointers: Map<number, Point>, center: ReturnType<typeof measureCenter>}} Gesture */
+ *   pointers: Map<number, Point>, center: ReturnType<typeof measureCenter>}} Gesture */
 
 /** Return the center of the pointers, and the distance of two. @param {Map<number, Point>} pointers */
 function measureCenter(pointers) {
@@ -33,7 +28,6 @@ function measureCenter(pointers) {
 class Gestures {
   constructor() {
     const { canvas } = viewer;
-    this.preview = new ClickPreview();
     this.gesture = /** @type {Gesture | null} */ (null); // the last one; it has ended if no pointer is pressed
     this.isPenNear = false; // pressed or hovering
     canvas.addEventListener('pointerdown', (event) => this.start(event));
@@ -44,7 +38,6 @@ class Gestures {
     }
     canvas.addEventListener('pointerleave', () => {
       if (!toolbox.isDown) viewer.cursor = null;
-      this.preview.moveTo(null);
       viewer.pointer = null;
       viewer.requestDraw();
     });
@@ -54,8 +47,7 @@ class Gestures {
     canvas.addEventListener('contextmenu', (event) => event.preventDefault());
     canvas.addEventListener('dblclick', () => {
       if (playback.isWaiting) return; // its clicks wait too
-      if (state.tool.makesPrompts) objectPanel.isolate(this.gesture?.clickedId ?? 0);
-      else if (state.tool.isPolygon && toolbox.isClosable) toolbox.finish();
+      if (state.tool.isPolygon && toolbox.isClosable) toolbox.finish();
     });
     canvas.addEventListener('wheel', (event) => {
       event.preventDefault();
@@ -93,10 +85,8 @@ class Gestures {
     this.gesture = {
       kind: /** @type {Gesture['kind']} */ (kind), press, isTouch, time, pointers, center,
       isDoubleClick: isSecond && getDistance(center, last.center) < TAP.distance, // the mouse's events come later
-      clickedId: last?.clickedId ?? 0,
     };
     viewer.cursor = null;
-    this.preview.moveTo(null);
     if (isPan) event.preventDefault(); // no `mousedown`, which would take the focus
     else if (tool.release) press();
   }
@@ -106,7 +96,6 @@ class Gestures {
     const { gesture } = this;
     if (!gesture) return;
     gesture.isDoubleClick = event.detail > 1;
-    if (!gesture.isDoubleClick) gesture.clickedId = viewer.findVisibleId(viewer.clientToFrame(event));
     if (gesture.kind !== 'wait' || !gesture.pointers.size) return;
     if (!gesture.isDoubleClick) gesture.press();
     gesture.kind = 'draw';
@@ -134,7 +123,6 @@ class Gestures {
     if (event.pointerType !== 'touch' && (isActive || !toolbox.isDown)) { // not a stroke of the keyboard
       const point = viewer.clientToFrame(event);
       viewer.pointer = viewer.clientToView(event);
-      this.preview.moveTo(point);
       viewer.cursor = viewer.cursorRadius ? point : null;
       viewer.requestDraw();
     }
@@ -152,7 +140,7 @@ class Gestures {
     toolbox.draggedCorner = -1;
     if (!toolbox.isDown) return;
     const hasMoved = getDistance({ x: event.clientX, y: event.clientY }, gesture.center) > CLICK_DISTANCE;
-    const isRepeated = gesture.isDoubleClick && state.tool.makesPrompts && !hasMoved; // it isolates an object
+    const isRepeated = gesture.isDoubleClick && state.tool.makesPrompts && !hasMoved;
     if (event.type === 'pointercancel' || isRepeated) toolbox.discard();
     else toolbox.release();
   }
@@ -186,39 +174,6 @@ export function pressCursor(shift) {
   if (toolbox.isDrawn || (!cursor && toolbox.isClosable)) toolbox.finish();
   else if (!cursor) moveCursor('');
   else toolbox.begin(cursor, shift);
-}
-
-class ClickPreview {
-  point = /** @type {Point | null} */ (null);
-  fetchTask = new CoalescedTask(() => this.fetchOutlines());
-
-  /** Whether a click would make a mask; only then is there a preview. */
-  get canPreview() {
-    const { erasesByDefault, shown: { labels }, tool } = state;
-    if (tool.name !== 'click' || toolbox.isDown || erasesByDefault) return false;
-    if (tracking.job || !playback.isReady) return false;
-    return !selection.id || !labels?.presentIds.has(selection.id);
-  }
-
-  /** Preview a click at a point of the frame; null: none. @param {Point | null} point */
-  moveTo(point) {
-    this.point = this.canPreview ? point : null;
-    if (this.point) this.fetchTask.run();
-    else viewer.preview = [];
-  }
-
-  async fetchOutlines() {
-    const { point } = this;
-    const { frame, labels } = state.shown;
-    if (!point) return;
-    viewer.canvas.classList.add('waiting'); // the first preview of a frame encodes it
-    const message = { frame, positive: toPairs([point]) };
-    const answer = await connection.call('preview', message).catch(() => null);
-    const isCurrent = this.point && this.canPreview && state.shown.labels === labels;
-    viewer.preview = (isCurrent && answer?.result) || []; // outside the image, or a click will say what failed
-    viewer.canvas.classList.remove('waiting');
-    viewer.requestDraw();
-  }
 }
 
 const gestures = new Gestures();

@@ -1,12 +1,12 @@
 /** Review: frames to check, ranked. */
 
 import { connection } from './connection.js';
-import { CoalescedTask, createElement, element, formatCount, formatFrames, setLabel } from './dom.js';
+import { CoalescedTask, createElement, element, formatCount, setLabel } from './dom.js';
 import { RowList } from './fields.js';
 import { frames } from './frames.js';
 import { editHistory } from './history.js';
 import { toolbox } from './input.js';
-import { showError, showHint, showMessage, showToast } from './messages.js';
+import { showError, showHint, showMessage } from './messages.js';
 import { playback } from './playback.js';
 import { queue } from './queue.js';
 import { state, subscribe, update } from './store.js';
@@ -30,12 +30,11 @@ class Review {
     subscribe(['job'], () => { if (tracking.job?.done) this.refreshLive(); });
   }
 
-  /** Show whether the frame is checked or frozen. */
+  /** Show whether the frame is checked. */
   showFrame() {
-    const { project: { checked, done, frozen }, shown: { frame } } = state;
+    const { project: { checked, done }, shown: { frame } } = state;
     element('done').ariaPressed = String(done);
     element('checked').ariaPressed = String(checked.includes(frame));
-    element('frozen').ariaPressed = String(frozen.includes(frame));
   }
 
   /** Refresh while a job runs, but not too often. */
@@ -105,24 +104,6 @@ class Review {
     toolbox.select(worst);
     showHint(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return playback.seek(frame);
-  }
-
-  /** Freeze this frame, or end that. */
-  async toggleFrozen() {
-    const { frame } = playback;
-    const frozen = !state.project.frozen.includes(frame);
-    const answer = await queue.edit('set_frozen', { frame, frozen });
-    editHistory.offerUndo(answer, `Frame ${frame} ${frozen ? 'frozen' : 'no longer frozen; its masks stay drawn'}`);
-  }
-
-  /** Tell that a step has changed checked frames. @param {{frames: number[], step: number}} event */
-  reportUnchecked({ frames: changed, step }) {
-    const isLast = step === state.project.step && editHistory.canUndo;
-    const text = `${formatCount(changed.length, 'checked frame')} changed and no longer marked as checked: `;
-    showToast(text + formatFrames(changed), {
-      ...(isLast && { Undo: () => editHistory.undo(step) }),
-      [`Frame ${changed[0]}`]: () => playback.addCommand(() => playback.seek(changed[0])),
-    }, isLast ? step : 0);
   }
 
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it shows. */

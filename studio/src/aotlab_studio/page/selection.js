@@ -1,4 +1,4 @@
-/** Selected object, which receives edits and may be isolated; objects that this tab hides. */
+/** Selected object, which receives edits; objects that this tab hides. */
 
 import { state, subscribe, update } from './store.js';
 
@@ -29,14 +29,14 @@ class Selection {
     update({ target: state.target });
   }
 
-  /** Select an object; another one ends isolation. @param {number} id */
+  /** Select an object. @param {number} id */
   setSelected(id) {
     this.recentIds = [id, ...this.recentIds.filter((other) => other !== id)];
     this.replaceTarget(id);
   }
 
   replaceTarget(/** @type {number} */ id) {
-    update({ target: { id }, isolatedId: id === state.isolatedId ? id : 0 });
+    update({ target: { id } });
   }
 
   /** If undo or redo removed the selected object or restored one, select the most recently selected one that exists. */
@@ -48,12 +48,12 @@ class Selection {
   }
 
   isVisible(/** @type {number} */ id) {
-    return !state.hiddenIds.has(id) && [0, id].includes(state.isolatedId);
+    return !state.hiddenIds.has(id);
   }
 
   /** Call `show` after each change of the objects and of which are selected or visible. @param {() => void} show */
   subscribe(show) {
-    subscribe(['project', 'target', 'isolatedId', 'hiddenIds'], show);
+    subscribe(['project', 'target', 'hiddenIds'], show);
   }
 }
 

@@ -1,4 +1,4 @@
-/** Settings kept by the browser: tool and display; frame, object and prompts of each project; hidden ids of a tab. */
+/** Settings kept by the browser: tool and display; frame and object of each project; hidden ids of a tab. */
 
 const STORAGE_KEY = 'aotlab';
 

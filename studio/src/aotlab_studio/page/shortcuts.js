@@ -10,7 +10,6 @@ import { showHint } from './messages.js';
 import { objectPanel } from './objects.js';
 import { playback } from './playback.js';
 import { moveCursor, pressCursor } from './pointers.js';
-import { prompter } from './prompts.js';
 import { review } from './review.js';
 import { selection } from './selection.js';
 import { loadSettings, saveSettings } from './settings.js';
@@ -113,8 +112,7 @@ const groups = /** @type {Record<string, Binding[]>} */ ({
       () => update({ erasesByDefault: !state.erasesByDefault }), 'subtract'),
     bindHeld('[ ]', 'smaller, larger brush', (key) => (
       toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2, 0.5)), 'smaller larger'),
-    bindChange('Backspace', 'remove the last corner or click', () => (
-      toolbox.stepBack() || prompter.undoClick())),
+    bindChange('Backspace', 'remove the last corner', () => toolbox.stepBack()),
     bindChange('Ctrl+Enter', 'close the polygon', () => toolbox.isClosable && toolbox.finish()),
     bind('Escape', 'cancel unfinished input, or a box or click on its way; stop tracking', escape),
     bind('Ctrl+Z', 'undo', () => toolbox.stepBack() || editHistory.undo(), 'undo'),
@@ -134,6 +132,7 @@ const groups = /** @type {Record<string, Binding[]>} */ ({
     // the keys behind F2 were typed for the name
     bind('F2', 'rename the object', () => { objectPanel.focusName(selection.id); playback.dropCommands(); }),
     bind('I', 'hide or show the object', () => objectPanel.toggleHidden()),
+    bind('Shift+I', 'show only the object, or all', () => objectPanel.toggleOthers()),
     bind('J', 'lock or unlock the object', () => objectPanel.toggleLock()),
   ],
   'Masks of this frame': [
@@ -155,12 +154,7 @@ const groups = /** @type {Record<string, Binding[]>} */ ({
       (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
     bindHeld(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
     bind('0', 'show the whole frame', () => { focusView(); viewer.fit(); }, 'fit'), // its button disappears
-    bind('Shift+V', 'next view: image and masks, matte only, onion skin', () => {
-      const list = element('view-kind');
-      list.selectedIndex = (list.selectedIndex + 1) % list.length;
-      for (const type of ['input', 'change']) list.dispatchEvent(new Event(type));
-      showHint(`View: ${list.selectedOptions[0].textContent}`);
-    }),
+    bind('Shift+V', 'matte only, or image and masks', () => element('matte').click()),
     bind('V', 'show or hide the fill', () => element('fill').click()),
   ],
   Track: [
@@ -174,7 +168,6 @@ const groups = /** @type {Record<string, Binding[]>} */ ({
   'Review and export': [
     bind('. ,', 'next, worst frame to check', (key) => review.showNext(key === ','), 'next-check'),
     bindChange('Q', 'mark this frame as checked, or remove the mark', () => review.toggleChecked(), 'checked'),
-    bindChange('Shift+J', 'freeze or unfreeze this frame', () => review.toggleFrozen(), 'frozen'),
     bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),
     bind('Shift+Q', 'mark the clip as done, or as not done', () => review.toggleDone(), 'done'),
     bind('Shift+E', 'export', () => exporter.open(), 'export'),

@@ -4,12 +4,12 @@
 /** @import { ActionAnswer } from './connection.js' */
 /** @import { Labels } from './frames.js' */
 /** @import { FrameToCheck, JobProgress, ObjectInfo, PageState } from './protocol.js' */
-/** @import { Click, Point, Sketch } from './viewer.js' */
+/** @import { Point, Sketch } from './viewer.js' */
 
 /** Object that may not exist yet: id 0 until the first edit has created it. Edits of one object share it.
  * @typedef {{readonly id: number}} Target */
-/** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask,
- * and a double click isolates an object. `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
+/** A tool. `usesBrush`: a drag paints with the round brush. `makesPrompts`: the server answers its input with a mask.
+ * `isPolygon`: its corners are drawn. `isClosedShape`: its outline is closed.
  * A tool without `release` acts when pressed; `shape` returns the outline of a drag.
  * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
  *   makesPrompts?: boolean, isPolygon?: boolean, isClosedShape?: boolean,
@@ -18,9 +18,8 @@
  *   release?: (stroke: Stroke) => unknown}} Tool */
 /** What the user draws with a tool, from the press on; `erase`: it removes.
  * @typedef {{tool: Tool, frame: number, target: Target, erase: boolean, points: Point[]}} Stroke */
-/** A stroke as it is shown; only clicks have `click`. `answerId`: the object that got the mask of a prompt.
- * @typedef {Sketch & Stroke & {click?: Click, answerId?: number}} Input */
-/** A prompt with the step and the object of its mask. @typedef {Input & {step: number, id: number}} Answered */
+/** A stroke as it is shown. `answerId`: the object that got the mask of a prompt.
+ * @typedef {Sketch & Stroke & {answerId?: number}} Input */
 /** Input that runs in order: what changes masks waits for the requested frame, and what comes later waits behind it.
  * `stroke`: to show while it waits. @typedef {{run: () => void, waitsForFrame: boolean, stroke?: Stroke}} Command */
 /** An action without an answer.
@@ -39,9 +38,7 @@ class Project {
   classes = /** @type {string[]} */ ([]); // suggestions for the class of an object
   objects = /** @type {ObjectInfo[]} */ ([]);
   checked = /** @type {number[]} */ ([]); // frames marked as checked
-  frozen = /** @type {number[]} */ ([]);
   outdated = /** @type {PageState['outdated']} */ ({});
-  range = /** @type {PageState['range']} */ (null); // to track; null: all frames
   editable_range = /** @type {[number, number]} */ ([0, 0]);
 
   findObject(/** @type {number} */ id) {
@@ -58,12 +55,9 @@ const target = /** @type {Target} */ ({ id: 0 });
 
 const values = {
   project: new Project(),
-  job: /** @type {JobProgress | null} */ (null), // runs or has ended, also of a correction
+  job: /** @type {JobProgress | null} */ (null), // runs or has ended
   marks: /** @type {Map<number, string[]>} */ (new Map()), // of the frames in the timeline, by object id
   checks: /** @type {FrameToCheck[]} */ ([]), // frames to check, the worst first, then corrected ones
-  range: /** @type {[number, number]} */ ([0, Infinity]), // to track, as stored or dragged
-  isDraggingRange: false, // whether the user holds a handle of the range
-  comparedVersion: 0, // version whose outlines show; 0: none
 
   count: 1, // of frames
   rate: 25,
@@ -76,7 +70,6 @@ const values = {
   mode: /** @type {'idle' | 'seek' | 'play' | 'follow'} */ ('seek'),
 
   target, // selected object
-  isolatedId: 0, // id of the isolated object; 0: all are drawn
   hiddenIds: /** @type {Set<number>} */ (new Set()), // of this tab only
 
   tool: noTool,
@@ -92,9 +85,6 @@ const values = {
   commands: /** @type {Command[]} */ ([]), // that wait for a frame
   actions: /** @type {Map<number, PendingAction>} */ (new Map()), // without an answer, by id of the message
   unanswered: /** @type {Set<Input>} */ (new Set()), // input that is neither answered nor canceled
-  answered: /** @type {Answered[]} */ ([]), // boxes, clicks and scribbles, by age
-  /** Clicks by the step of the last one. @type {Map<number, {frame: number, id: number, clicks: Click[]}>} */
-  clicksByStep: new Map(),
   outlines: /** @type {Point[][]} */ ([]), // of the selected object, if the tool moves their corners
   answer: /** @type {ActionAnswer<any> | null} */ (null), // last one
 };

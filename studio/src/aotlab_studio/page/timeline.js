@@ -1,22 +1,20 @@
 /** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels. */
 
 import { connection } from './connection.js';
-import { CoalescedTask, drawOncePerRefresh, element, elements, getPointer, getWheelFactor, scrollTo } from './dom.js';
+import { CoalescedTask, drawOncePerRefresh, element, elements, getWheelFactor, scrollTo } from './dom.js';
 import { frames } from './frames.js';
 import { toolbox } from './input.js';
 import { showError } from './messages.js';
 import { playback } from './playback.js';
 import { selection } from './selection.js';
 import { state, subscribe, update } from './store.js';
-import { tracking } from './tracking.js';
 
 /** @import { FrameToCheck, ObjectInfo, Timeline as Marks } from './protocol.js' */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
 const NAMES_WIDTH = 96; // width of the column of names
-const HANDLE_REACH = { mouse: 7, finger: 16 }; // distance from a handle within which it is dragged
-const MIN_DRAG = 3; // smallest movement that drags a handle; a smaller one is a click
+const MIN_DRAG = 3; // smallest movement of a drag; a smaller one is a click
 const MIN_TICK_DISTANCE = 64; // smallest distance of two ticks
 const MIN_SPAN = 8; // number of frames at the largest zoom
 const MIN_ROWS = 4; // smallest number of rows, so that the layout does not move with each new object
@@ -63,8 +61,7 @@ export const findRemainingChecks = () => state.checks.filter((entry) => (
 class Timeline {
   constructor() {
     const canvas = this.canvas = element('strips');
-    /** Last press; `handle`: index of the pressed handle of the range to track, or -1; `moved`: sideways. */
-    this.press = { x: 0, handle: -1, moved: false };
+    this.press = { x: 0, moved: false }; // last press; whether it moved sideways
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.first = 0; // first frame in view
     this.maxSpan = Infinity; // largest number of frames in view
@@ -74,21 +71,13 @@ class Timeline {
     this.requestDraw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.requestDraw()).observe(canvas);
     selection.subscribe(() => this.requestDraw());
-    subscribe(['marks', 'checks', 'range', 'count'], () => this.requestDraw());
+    subscribe(['marks', 'checks', 'count'], () => this.requestDraw());
     subscribe(['shown'], () => this.showFrame());
     element('rows').onscroll = () => this.requestDraw();
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.requestDraw());
     canvas.addEventListener('pointerdown', (event) => this.pressPointer(event));
     canvas.addEventListener('pointermove', (event) => this.movePointer(event));
-    canvas.addEventListener('pointercancel', () => { // a finger that scrolls the rows
-      update({ isDraggingRange: false });
-      tracking.showStoredRange();
-    });
     canvas.addEventListener('click', (event) => { if (!this.press.moved) this.selectAt(event); });
-    canvas.addEventListener('lostpointercapture', () => {
-      if (state.isDraggingRange && this.press.moved) tracking.sendRange();
-      update({ isDraggingRange: false });
-    });
     element('zoom-in').onclick = () => this.zoomBy(2);
     element('zoom-out').onclick = () => this.zoomBy(1 / 2);
     canvas.addEventListener('wheel', (event) => this.turnWheel(event), { passive: false });
@@ -118,27 +107,6 @@ class Timeline {
 
   getColor(/** @type {Color} */ name) {
     return this.style.getPropertyValue(`--${name}`);
-  }
-
-  get handlePositions() {
-    const [first, last] = state.range;
-    return [this.frameToX(first), this.frameToX(Math.min(state.count, last + 1))];
-  }
-
-  /** Return the index of the nearest handle under the pointer, or -1. @param {MouseEvent} event */
-  findHandle(event) {
-    if (this.eventToRow(event) >= 0) return -1;
-    const distances = this.handlePositions.map((x) => (x < NAMES_WIDTH - 1 ? Infinity : Math.abs(event.offsetX - x)));
-    const nearest = Math.min(...distances);
-    return nearest < HANDLE_REACH[getPointer()] ? distances.indexOf(nearest) : -1;
-  }
-
-  /** Move the dragged handle. @param {MouseEvent} event */
-  moveHandle(event) {
-    const [first, last] = state.range;
-    const edge = Math.round(this.eventToPosition(event));
-    if (this.press.handle) update({ range: [first, Math.max(first, edge - 1)] });
-    else update({ range: [Math.max(0, Math.min(last, edge, state.count - 1)), last] });
   }
 
   /** Mark the current frame, and scroll to it if it is not in view. */
@@ -196,31 +164,24 @@ class Timeline {
 
   pressPointer(/** @type {PointerEvent} */ event) {
     if (event.button) return;
-    const handle = this.findHandle(event);
-    this.press = { x: event.offsetX, handle, moved: false };
-    update({ isDraggingRange: handle >= 0 });
-    if (!state.isDraggingRange && event.offsetX < NAMES_WIDTH) return;
-    this.canvas.setPointerCapture(event.pointerId);
-    if (state.isDraggingRange) this.canvas.focus({ preventScroll: true }); // the fields of the range show it then
+    this.press = { x: event.offsetX, moved: false };
+    if (event.offsetX >= NAMES_WIDTH) this.canvas.setPointerCapture(event.pointerId);
   }
 
   /** Select the object of the row under the pointer, and go to the frame. @param {MouseEvent} event */
   selectAt(event) {
     const [object, frame] = [state.project.objects[this.eventToRow(event)], this.eventToFrame(event)];
     if (object) playback.addCommand(() => toolbox.select(object.id));
-    if (this.press.handle >= 0 || event.offsetX >= NAMES_WIDTH) playback.addCommand(() => playback.seek(frame));
+    if (event.offsetX >= NAMES_WIDTH) playback.addCommand(() => playback.seek(frame));
   }
 
   movePointer(/** @type {PointerEvent} */ event) {
     const { canvas, press } = this;
-    const { isDraggingRange } = state;
-    canvas.style.cursor = isDraggingRange || this.findHandle(event) >= 0 ? 'ew-resize' : '';
     canvas.title = state.project.objects[this.eventToRow(event)]?.name || '';
     press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
     if (!press.moved || !canvas.hasPointerCapture(event.pointerId)) return;
     const frame = this.eventToFrame(event);
-    if (isDraggingRange) this.moveHandle(event);
-    else playback.addCommand(() => playback.seek(frame));
+    playback.addCommand(() => playback.seek(frame));
   }
 
   /** Fit the area that scrolls to its rows; the canvas stays in view. */
@@ -254,9 +215,8 @@ class Timeline {
     context.clip();
     this.drawTicks();
     this.dimMargins(height);
-    this.drawReview(height);
+    this.drawReview();
     context.restore();
-    this.drawHandles(height);
     this.showCurrentFrame();
   }
 
@@ -271,17 +231,12 @@ class Timeline {
     context.globalAlpha = 1;
   }
 
-  /** Mark checked frames and frames to check on the ruler, and frozen ones on all rows. @param {number} height */
-  drawReview(height) {
+  /** Mark checked frames and frames to check on the ruler. */
+  drawReview() {
     const { context } = this;
     const { project } = state;
     context.fillStyle = this.getColor('done');
     for (const frame of project.checked) this.fillFrames(frame, frame + 1, RULER_HEIGHT - 3, 3);
-    context.fillStyle = this.getColor('accent');
-    for (const frame of project.frozen) {
-      const x = Math.round(this.frameToX(frame + 0.5));
-      context.fillRect(x - 1, RULER_HEIGHT, 3, height);
-    }
     context.fillStyle = this.getColor('text');
     for (const frame of findRemainingChecks().map((check) => check.frame)) {
       const x = this.frameToX(frame + 0.5);
@@ -289,26 +244,13 @@ class Timeline {
     }
   }
 
-  /** Draw the handles of the range to track. @param {number} height */
-  drawHandles(height) {
-    const { context, canvas: { clientWidth: width } } = this;
-    context.fillStyle = this.getColor('accent');
-    this.handlePositions.forEach((position, index) => {
-      if (position < NAMES_WIDTH - 1 || position > width + 1) return;
-      const x = Math.min(position, width - 1);
-      context.fillRect(x - 1, 0, 2, height);
-      context.fillRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12); // a flag that points into the range
-    });
-  }
-
-  /** The current frame, whether it is checked or frozen, and how the selected object is on it. */
+  /** The current frame, whether it is checked, and how the selected object is on it. */
   get frameDescription() {
-    const { project: { checked, frozen }, shown: { frame } } = state;
+    const { project: { checked }, shown: { frame } } = state;
     const { item } = selection;
     const mark = state.marks.get(item?.id ?? 0)?.[frame] ?? NO_MARK;
     const object = item ? `; ${item.name} ${MARKS[mark]?.name ?? describeTracked(mark)}` : '';
-    const marks = `${checked.includes(frame) ? ', checked' : ''}${frozen.includes(frame) ? ', frozen' : ''}`;
-    return `Frame ${frame}${marks}${object}`;
+    return `Frame ${frame}${checked.includes(frame) ? ', checked' : ''}${object}`;
   }
 
   /** Move the mark of the current frame, and describe the view. */
@@ -319,9 +261,7 @@ class Timeline {
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     canvas.ariaValueMax = String(state.count - 1);
     canvas.ariaValueNow = String(frame);
-    const [from, to] = state.range;
-    const limits = from > 0 || to < state.count - 1 ? `; tracking range ${from} to ${to}` : '';
-    canvas.ariaValueText = `${this.frameDescription}; ${inView}${limits}`;
+    canvas.ariaValueText = `${this.frameDescription}; ${inView}`;
     const texts = Object.entries(state.project.outdated).map(([id, ranges]) => (
       `${state.project.getName(Number(id))} ${ranges.map(([start, end]) => `${start} to ${end}`).join(', ')}`));
     canvas.ariaDescription = texts.length ? `Outdated: ${texts.join('; ')}` : '';

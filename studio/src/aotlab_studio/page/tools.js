@@ -7,7 +7,7 @@ import { showHint } from './messages.js';
 import { prompter } from './prompts.js';
 import { selection } from './selection.js';
 import { state, subscribe, update } from './store.js';
-import { toPairs, viewer } from './viewer.js';
+import { toPairs } from './viewer.js';
 
 /** @import { Tool } from './store.js' */
 
@@ -74,12 +74,11 @@ export const TOOLS = [
 ];
 const PAN = TOOLS[TOOLS.length - 1];
 
-export const findTool = (/** @type {string} */ name) => TOOLS.find((tool) => tool.name === name) ?? TOOLS[0];
+const findTool = (/** @type {string} */ name) => TOOLS.find((tool) => tool.name === name) ?? TOOLS[0];
 
 export function setTool(/** @type {string} */ name) {
   const tool = findTool(name);
   if (toolbox.isDrawn || ![PAN, state.drawingTool].includes(tool)) toolbox.finish();
-  viewer.preview = [];
   showHint(tool.help);
   update({ tool, drawingTool: tool === PAN ? state.drawingTool : tool });
 }

@@ -1,6 +1,6 @@
 /** Tracking: buttons, range, progress. */
 
-import { element, elements, formatCount, formatDuration, formatFrames, setIcon, setLabel } from './dom.js';
+import { element, elements, formatCount, formatDuration, setIcon, setLabel } from './dom.js';
 import { readNumber } from './fields.js';
 import { editHistory } from './history.js';
 import { toolbox } from './input.js';
@@ -8,39 +8,20 @@ import { CANCELED, showError, showHint, showMessage, showToast } from './message
 import { playback } from './playback.js';
 import { queue } from './queue.js';
 import { selection } from './selection.js';
-import { state, subscribe, update } from './store.js';
+import { state, subscribe } from './store.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
-
-const MIN_LEFT = 10; // mean number of pixels on a frame, of those left to an object, that is worth a message
 
 class Tracking {
   constructor() {
     element('stop').onclick = () => this.stop();
-    for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
     subscribe(['job'], () => this.showJob());
-    subscribe(['project'], () => this.showStoredRange());
-    subscribe(['range', 'count'], () => this.showRange());
   }
 
   /** Job that the user started and that has not ended. */
   get job() {
     const { job } = state;
-    return job && isRunning(job) && !job.background ? job : null;
-  }
-
-  showStoredRange() {
-    if (!state.isDraggingRange) update({ range: state.project.range ?? [0, Infinity] });
-  }
-
-  /** Show the range in the fields. */
-  showRange() {
-    const { count, range: [first, last] } = state;
-    const texts = [first ? String(first) : '', last < count - 1 ? String(last) : ''];
-    for (const [index, field] of elements('first', 'last').entries()) {
-      const isTyping = document.activeElement === field && field.value !== field.defaultValue;
-      if (!isTyping) field.value = field.defaultValue = texts[index];
-    }
+    return job && isRunning(job) ? job : null;
   }
 
   /** Return the range of the fields; undefined: it is invalid, and the error is shown. */
@@ -53,53 +34,21 @@ class Tracking {
     return undefined;
   }
 
-  /** Store the range of the fields, and show the stored one, which is as before if it is refused. */
-  async sendRange() {
-    const range = this.readRange();
-    if (!range) return;
-    await queue.edit('set_range', range);
-    this.showStoredRange();
-  }
-
-  /** Show the job that runs or has ended; corrections disable no buttons. */
+  /** Show the job that runs or has ended. */
   showJob() {
     const { job } = state;
-    const running = job && isRunning(job) ? job : null;
     element('job').hidden = !this.job;
     for (const button of elements('track', 'backward', 'both')) button.disabled = Boolean(this.job);
-    const progress = job?.status === 'starting' ? 'loading the model…' : `${job?.done} of ${job?.total} frames`;
-    element('correction').textContent = running?.background ? `Correction: ${progress}` : '';
     if (this.job) this.showProgress(this.job);
-    else if (job && !running) this.showEnd(job);
+    else if (job) this.showEnd(job);
     // the frame that was tracked last, unless the user has left this tracking
     if (this.job?.status === 'running' && this.job.done && state.mode === 'follow') playback.goTo(this.job.frame);
   }
 
-  showEnd(/** @type {JobProgress} */ job) {
-    const { project } = state;
-    const { background, done, layer, object_ids: ids, problem, status, step, lost_pixels: taken } = job;
-    const left = job.kept_pixels.filter(({ pixels, frames }) => pixels >= MIN_LEFT * frames.length);
-    if (!background && state.mode === 'follow') playback.setMode('idle');
-    const tracked = project.objects.filter(({ id }) => ids.includes(id)).map(({ name }) => name).join(', ');
-    const describe = (/** @type {typeof left} */ counts, /** @type {string} */ word) => (
-      counts.map(({ object_id: id, pixels, frames }) => (
-        `${formatCount(pixels, 'pixel')} ${word} ${project.getName(id)} on ${formatFrames(frames)}`)).join(', '));
-    const texts = [
-      ...(taken.length ? [`${tracked} took ${describe(taken, 'from')}`] : []),
-      ...(left.length ? [`${tracked} left ${describe(left, 'to')}`] : []),
-    ];
-    const summary = background ? [] : [`Tracking ${status}: ${formatCount(done, 'frame')}`];
-    const frame = [...taken, ...left].map(({ frames }) => frames[0])[0];
-    const isLast = step === project.step && editHistory.canUndo;
-    const text = [...summary, ...texts].join('. ');
+  showEnd(/** @type {JobProgress} */ { done, problem, status }) {
+    if (state.mode === 'follow') playback.setMode('idle');
     if (problem) showMessage(problem, true);
-    else if (text) {
-      showToast(text, {
-        ...(isLast && texts.length && { Undo: () => editHistory.undo(step) }),
-        ...(isLast && background && left.length && { 'Take them': () => queue.edit('take_pixels', { layer }) }),
-        ...(texts.length && { [`Frame ${frame}`]: () => playback.addCommand(() => playback.seek(frame)) }),
-      }, isLast ? step : 0);
-    }
+    else showHint(`Tracking ${status}: ${formatCount(done, 'frame')}`);
   }
 
   showProgress(/** @type {JobProgress} */ job) {

@@ -22,8 +22,6 @@ class Viewer {
     const canvas = this.canvas = element('view');
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.layers = [1, 2].map(() => document.createElement('canvas')); // masks: filled and opaque; their outlines
-    this.skins = [1, 2].map(() => document.createElement('canvas')); // outlines of the frames before and after
-    this.neighbors = /** @type {import('./frames.js').Labels[]} */ ([]); // masks of these frames; empty: not shown
     this.images = [new ImageData(1, 1), new ImageData(1, 1)]; // their pixels, kept as new ones take longer
     this.size = { width: 1, height: 1 };
     this.zoom = 1; // CSS pixels per pixel of the frame; `left` and `top` are CSS pixels of the canvas
@@ -35,7 +33,7 @@ class Viewer {
     this.sketches = /** @type {Sketch[]} */ ([]); // unfinished input, and input that was sent and is not answered
     this.cursor = /** @type {Point | null} */ (null); // point of the brush or of the keyboard's cursor
     this.cursorRadius = 0; // radius of the brush in pixels of the frame; 0: another tool
-    this.preview = /** @type {[number, number][][]} */ ([]); // outlines [x, y] of the mask that a click would make
+    this.preview = /** @type {[number, number][][]} */ ([]); // outlines [x, y] of the mask that a change would make
     this.pointer = /** @type {Point | null} */ (null); // position of the pointer in CSS pixels of the canvas
     this.requestDraw = drawOncePerRefresh(() => this.drawNow()); // draw at the next screen refresh
     new ResizeObserver(() => {
@@ -44,7 +42,6 @@ class Viewer {
     }).observe(canvas);
     selection.subscribe(() => this.showObjects());
     subscribe(['shown'], () => {
-      this.neighbors = []; // of the previous frame
       this.preview = []; // of the previous masks
       this.paintMask();
     });
@@ -133,27 +130,19 @@ class Viewer {
     return this.objects.has(id) ? id : 0;
   }
 
-  /** Paint the masks of the frame, and the outlines of its neighbors. */
+  /** Paint the masks of the frame. */
   paintMask() {
     const { shown: { labels } } = state;
     if (!labels) return;
-    this.paintLabels(labels, this.layers);
-    this.setNeighbors(this.neighbors);
+    this.paintLabels(labels);
+    this.requestDraw();
     const { presentIds } = labels;
     const names = [...this.objects].filter(([id]) => presentIds.has(id)).map(([, { name }]) => name);
     this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
   }
 
-  /** Show the outlines of neighboring frames too. @param {import('./frames.js').Labels[]} neighbors before, after */
-  setNeighbors(neighbors) {
-    this.neighbors = neighbors;
-    for (const [index, labels] of neighbors.entries()) this.paintLabels(labels, [null, this.skins[index]]);
-    this.requestDraw();
-  }
-
-  /** Paint masks on canvases for their areas and their outlines.
-   * @param {import('./frames.js').Labels} labels @param {(HTMLCanvasElement | null)[]} canvases */
-  paintLabels({ width, height, ids }, canvases) {
+  /** Paint masks on the canvases for their areas and their outlines. @param {import('./frames.js').Labels} labels */
+  paintLabels({ width, height, ids }) {
     const [fills, outlines] = this.images.map(({ data }) => new Uint32Array(data.buffer).fill(0));
     let [pixel, last, color, halo] = [0, 0, 0, 0];
     for (let y = 0; y < height; y += 1) {
@@ -175,8 +164,8 @@ class Viewer {
         for (const step of [left, right, above, below]) if (ids[pixel + step] === 0) outlines[pixel + step] = halo;
       }
     }
-    for (const [index, canvas] of canvases.entries()) {
-      if (canvas) Object.assign(canvas, { width, height }).getContext('2d')?.putImageData(this.images[index], 0, 0);
+    for (const [index, canvas] of this.layers.entries()) {
+      Object.assign(canvas, { width, height }).getContext('2d')?.putImageData(this.images[index], 0, 0);
     }
   }
 
@@ -202,15 +191,13 @@ class Viewer {
     context.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * left, ratio * top);
     context.imageSmoothingEnabled = ratio * zoom < 3;
     context.globalAlpha = placeholder ? 0.5 : 1;
-    const isMatte = element('view-kind').value === 'matte' && !placeholder;
+    const isMatte = element('matte').checked && !placeholder;
     if (isMatte) {
       context.fillStyle = '#000';
       context.fillRect(0, 0, this.size.width, this.size.height);
       context.drawImage(this.layers[0], 0, 0);
     } else context.drawImage(image, 0, 0, this.size.width, this.size.height);
     if (labels && !placeholder && !isMatte) {
-      context.globalAlpha = 0.55;
-      for (const skin of this.skins.slice(0, this.neighbors.length)) context.drawImage(skin, 0, 0);
       const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
       context.globalAlpha = opacity.valueAsNumber;
       if (fill.checked) context.drawImage(this.layers[0], 0, 0);

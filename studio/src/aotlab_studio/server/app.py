@@ -34,7 +34,7 @@ from aotlab_studio.server import http
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.session.actions import REPEATABLE_ACTIONS, Targets, run_on_target
 from aotlab_studio.session.session import Session, UnfinishedError
-from aotlab_studio.session.uploads import AmbiguousObjectsError, load_upload
+from aotlab_studio.session.uploads import load_upload
 from aotlab_studio.utils.files import encode_json
 from aotlab_studio.utils.video import encode_jpeg, require_frame
 
@@ -82,24 +82,18 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
         return Response(content, media_type="image/jpeg", headers=http.CACHE_HEADERS if cacheable else None)
 
     def get_labels(request: Request) -> Response:
-        """Return the masks of a frame as run lengths, which a browser may cache like the JPEGs of `get_frame`.
-
-        With a ``version`` in the query, they are those of this saved version.
-        """
+        """Return the masks of a frame as run lengths, which a browser may cache like the JPEGs of `get_frame`."""
         session = find_shown_session(request)
         index = http.parse_index(request)
         headers = http.CACHE_HEADERS if request.query_params.get("video") == session.video_id else None
-        version = msgspec.json.decode(request.query_params.get("version", "null"), type=int | None)
-        document = session.document
-        snapshot = document.snapshot if version is None else document.take_snapshot(document.find_version(version).step)
-        content = encode_labels(snapshot.labels(index))
+        content = encode_labels(session.document.snapshot.labels(index))
         return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def upload_masks(request: Request) -> Response:
-        """Load the masks of an uploaded file; answer 409 with `FileObject`s if `load_upload` needs ``targets``.
+        """Load the masks of an uploaded file.
 
-        Fields of the query: ``chosen`` and ``targets`` as in `load_upload`; ``page``: id of the page; ``id``: id of the
-        message, by which a repeated request is recognized.
+        Fields of the query: ``chosen`` as in `load_upload`; ``page``: id of the page; ``id``: id of the message, by
+        which a repeated request is recognized.
         """
         session = find_shown_session(request)
         query = request.query_params
@@ -110,14 +104,11 @@ def build_app(find_session: Callable[[HTTPConnection], Session]) -> Starlette:
             message = msgspec.json.decode(query.get("id", "null"), type=MessageId | None)
             origin = Origin(action="load_masks", page=query.get("page"), message_id=message)
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
-            targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
-            load = partial(load_upload, session.document, index, body, origin, chosen=chosen, targets=targets)
+            load = partial(load_upload, session.document, index, body, origin, chosen=chosen)
             loaded = await run_in_threadpool(load)
-        except AmbiguousObjectsError as error:
-            return http.respond_json(error.objects, 409)
         except InputError as error:
             return PlainTextResponse(str(error), 422)
-        session.runner.schedule()
+        session.runner.stop_if_invalid()
         return http.respond_json(loaded)
 
     async def store_edits(request: Request) -> Response:

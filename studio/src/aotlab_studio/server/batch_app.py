@@ -49,18 +49,16 @@ def build_batch_app(batch: Batch) -> Starlette:
 
     async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"]["clip"]
-        connected, cleanup = scope["type"] == "websocket", ExitStack()
+        cleanup = ExitStack()
         # the list marks a clip as done, or a page that closes sends its strokes
         is_page = not scope["path"].endswith("/edits")
         try:
             use = batch.use(name, is_page=is_page)
             session = await run_in_threadpool(cleanup.enter_context, use)
-            if connected and not session.document.read_only_warning:
-                await run_in_threadpool(session.runner.schedule)
             await clip_app({**scope, "session": session}, receive, send)
         except InputError:
             await run_in_threadpool(batch.check_frames, name)
-            if not connected:
+            if scope["type"] != "websocket":
                 raise
             await WebSocket(scope, receive, send).close(1008)  # the page then requests the reason
         finally:

@@ -5,23 +5,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Union, get_type_hints
+from typing import Any, Union, get_type_hints
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
-from aotlab import InputError, Prompt, internal, sdk
+from aotlab import InputError, internal, sdk
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
-from aotlab_studio.document.editing import Action, Box, Clicks, Edit, EditResult, KeptPixels, Points, Reach, Shape
+from aotlab_studio.document.editing import Action, Box, Clicks, Edit, EditResult, Reach, Shape
 from aotlab_studio.document.events import HistoryEntry, StepInfo, Timeline
 from aotlab_studio.document.log import NO_ORIGIN, Direction, Origin
 from aotlab_studio.document.painting import Point, find_corners, find_outlines
 from aotlab_studio.protocol import JobProgress
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, snapshot_for_export
-from aotlab_studio.session.prompting import PromptInput, PromptMode, center_points, choose_change, draw_prompted
+from aotlab_studio.session.prompting import PromptInput, PromptMode, choose_change, draw_prompted
 from aotlab_studio.session.session import Session, find_cut_off
 from aotlab_studio.utils.files import stage_files
 from aotlab_studio.utils.video import require_frame
@@ -47,27 +46,11 @@ class GetTimeline(SessionAction, frozen=True, tag="timeline"):
         return session.document.timeline()
 
 
-class ListVersions(SessionAction, frozen=True):
-    """Return the versions, newest first."""
-
-    def run(self, session: Session) -> list[StepInfo]:
-        return session.document.list_versions()
-
-
 class ListHistory(SessionAction, frozen=True):
     """Return the edits that lead to what is shown, newest first."""
 
     def run(self, session: Session) -> list[HistoryEntry]:
         return session.document.list_history()
-
-
-class SaveVersion(SessionAction, frozen=True):
-    """Save the current step as a version; raise `InputError` if there is no object."""
-
-    title: Annotated[str, Meta(max_length=120)] = ""
-
-    def run(self, session: Session) -> None:
-        session.document.save_version(self.title)
 
 
 class Undo(SessionAction, frozen=True):
@@ -128,8 +111,8 @@ class Segment(SessionAction, frozen=True):
     """Points of a line on the object."""
     mode: PromptMode = "replace"
     """Whether to replace the mask, to add to it, or to decide by the place of the prompt."""
-    keep: KeptPixels = "drawn"
-    """Pixels that other objects keep; the others are taken."""
+    keep_others: bool = False
+    """Whether other objects keep their tracked pixels too, not only the drawn ones."""
 
     def run(self, session: Session) -> EditResult:
         document, frame = session.document, self.frame
@@ -139,21 +122,7 @@ class Segment(SessionAction, frozen=True):
         change = choose_change(visible_mask, self.object_id, prompts, self.mode)
         if change.object_id is not None:
             editing.require_editable(document, change.object_id)
-        document.snapshot.require_not_frozen([frame])
-        session.runner.delay_corrections()
-        return draw_prompted(document, session.prompter, frame, change, prompts, self.keep)
-
-
-class Preview(SessionAction, frozen=True):
-    """Return outlines of the mask that clicks would make; raise `InputError` for clicks outside the image."""
-
-    frame: int
-    positive: Points
-
-    def run(self, session: Session) -> list[Outline]:
-        protected = editing.find_protected_pixels(session.document, self.frame, None)
-        prompt = Prompt(center_points(self.positive), exclude=protected)
-        return find_outlines(session.prompter.segment(session.document, self.frame, prompt))
+        return draw_prompted(document, session.prompter, frame, change, prompts, keep_others=self.keep_others)
 
 
 class PreviewShape(SessionAction, frozen=True):
@@ -232,8 +201,7 @@ class Stop(SessionAction, frozen=True):
     """Stop the running job and keep its results; raise `InputError` if none is running."""
 
     def run(self, session: Session) -> None:
-        session.require_job("stop")
-        session.runner.stop()
+        session.require_job("stop").stop()
 
 
 class ListFramesToCheck(SessionAction, frozen=True):
@@ -350,7 +318,7 @@ def run_action(session: Session, message: dict[str, Any], origin: Origin = NO_OR
             result_type = get_type_hints(action.run)["return"]
             result = None if stored is None else msgspec.convert(stored, result_type, str_keys=True)
     if document.log.head != before:
-        session.runner.schedule()
+        session.runner.stop_if_invalid()
     return result
 
 

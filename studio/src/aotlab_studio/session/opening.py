@@ -161,7 +161,7 @@ def _import_results(document: Document, results: sdk.Results) -> None:
         objects=objects,
         drawn_masks=drawn_masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
-        ranges={} if (first, last) == (0, count - 1) else {"job": (first, last), "track": (first, last)},
+        ranges={} if (first, last) == (0, count - 1) else {"job": (first, last)},
         classes=internal.add_class_ids(tracked.classes, inputs.classes),
         attributes=list_attributes(table),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -14,9 +13,8 @@ import numpy as np
 from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.editing import Box, Clicks, EditResult, KeptPixels, Points
-from aotlab_studio.document.masks import count_pixels
-from aotlab_studio.document.painting import grow, is_far_from, limit_to_prompt
+from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
+from aotlab_studio.document.painting import is_far_from, limit_to_prompt
 from aotlab_studio.protocol import LoadingEvent, SegmenterEvent
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
@@ -146,34 +144,28 @@ def draw_prompted(
     frame: int,
     change: PromptedChange,
     prompts: PromptInput,
-    keep: KeptPixels = "drawn",
+    *,
+    keep_others: bool = False,
 ) -> EditResult:
     """Segment the object at prompts, and draw its mask; raise `InputError` if nothing is found there."""
     kind, object_id = change
-    protected = editing.find_protected_pixels(document, frame, object_id, keep)
+    protected = editing.find_protected_pixels(document, frame, object_id, keep_others=keep_others)
     previous_mask = document.snapshot.labels(frame) == object_id if kind == "correct" else None
     points = [*prompts.positive, *prompts.negative]
     signs = [1] * len(prompts.positive) + [0] * len(prompts.negative)
     scribble = center_points(prompts.scribble)
     prompt = Prompt(center_points(points), signs, prompts.box, scribble, mask=previous_mask, exclude=protected)
-    mask = whole = prompter.segment(document, frame, prompt)
-    if (protected & grow(mask) if mask.any() else protected).any():
-        whole = prompter.segment(document, frame, replace(prompt, exclude=None))  # to count what others keep
+    mask = prompter.segment(document, frame, prompt)
     with document.lock:
         # again, as others may have drawn in the meantime
-        protected = editing.find_protected_pixels(document, frame, object_id, keep)
-        labels = document.snapshot.labels(frame)
-        before, found = labels == object_id, mask & ~protected
-        kept = count_pixels(labels[change.apply(before, mask | whole, prompts) & protected])
+        protected = editing.find_protected_pixels(document, frame, object_id, keep_others=keep_others)
+        before, found = document.snapshot.labels(frame) == object_id, mask & ~protected
         if kind != "correct" and not found.any():
-            others = " but pixels of other objects, drawn or locked" if kept else ""
-            remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels too"
-            raise InputError(f"nothing found there{others}; nothing was changed. {remedy}")
+            remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels of other objects too"
+            raise InputError(f"nothing found there; nothing was changed. {remedy}")
         after = change.apply(before, found, prompts)
         if kind == "correct" and not after.any():
             raise InputError("nothing would be left of the object; press M if it is not on this frame")
         if kind == "correct" and (after == before).all():
             raise InputError("nothing found at the click; use the brush or the eraser")
-        is_replaced = kind == "replace" and before.any() and (after != before).any()
-        replaced = (int(before.sum()), int(after.sum())) if is_replaced else None
-        return editing.edit_mask(document, frame, object_id, lambda _: after, "prompt", kept=kept, replaced=replaced)
+        return editing.edit_mask(document, frame, object_id, lambda _: after, "prompt")

@@ -20,7 +20,7 @@ from aotlab_studio import protocol
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.document.states import can_track, list_corrections, list_outdated
+from aotlab_studio.document.states import can_track, list_outdated
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import TrackerLoader
@@ -64,8 +64,8 @@ class Session:
         count = sum(last - first + 1 for first, last in ranges)
         texts = [f"{first} to {last}" if first < last else str(first) for first, last in ranges]
         frames = f"{internal.format_count(count, 'frame')} ({', '.join([*texts[:5], *('…' for _ in texts[5:6])])})"
-        is_tracking = self.runner.running_job is not None or list_corrections(self.document.snapshot)
         cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
+        is_tracking = self.runner.running_job is not None
         text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"
         raise UnfinishedError(f"{text}. Export the frames as they are?")
 
@@ -127,7 +127,7 @@ def find_cut_off(snapshot: Snapshot) -> protocol.CutOff | None:
             elif layer.kind == "backward":
                 start, last = pending[-1] + 1, snapshot.count - 1
             ids = {*map(snapshot.state.resolve, layer.objects)} - {0}
-            only = ids.pop() if layer.takes_from is not None else None
+            only = ids.pop() if len(ids) == 1 else None
             return protocol.CutOff(len(pending), start, layer.kind, min(first, start), max(last, start), only)
     return None
 

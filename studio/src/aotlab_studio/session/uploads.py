@@ -32,7 +32,7 @@ from aotlab_studio.document.objects import (
 )
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LABEL_MAP
-from aotlab_studio.protocol import FileObject, LoadedMasks
+from aotlab_studio.protocol import LoadedMasks
 from aotlab_studio.utils.files import ExportRecord, read_json
 
 MAX_UNPACKED_BYTES = 512 * 2**20
@@ -51,14 +51,6 @@ EXPORTED_MASKS = (
 """Outputs with masks in an archive of the page, the best first: only COCO stores which objects are absent."""
 
 
-class AmbiguousObjectsError(InputError):
-    """It is unclear which objects of the project the file contains, so a person has to choose."""
-
-    def __init__(self, objects: list[FileObject]) -> None:
-        super().__init__("masks: choose the object of each mask in the file")
-        self.objects = objects
-
-
 def load_upload(
     document: Document,
     index: int,
@@ -66,7 +58,6 @@ def load_upload(
     origin: Origin = NO_ORIGIN,
     *,
     chosen: int | None = None,
-    targets: Mapping[int, int | None] | None = None,
 ) -> LoadedMasks:
     """Store the masks of a file as drawn masks, in one edit. A message with the same id is not repeated.
 
@@ -75,10 +66,8 @@ def load_upload(
         content: PNG, JSON, XML or text, or a ZIP of a folder of masks.
         chosen: object that is selected in the page; it gets a single mask without an id or name, such as one of 0 and
             255.
-        targets: object for each id in the file, None: a new one. By default, the object with this id or name.
 
     Raises:
-        AmbiguousObjectsError: a person must give ``targets``.
         InputError: the file cannot be read, or has no object that can be stored.
     """
     annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
@@ -88,48 +77,41 @@ def load_upload(
             return msgspec.structs.replace(loaded, step=step)
         snapshot, table = document.snapshot, annotations.attribute_table()
         names = annotations.class_names | list_names(table)
-        if targets is None:
-            chosen = chosen if chosen in snapshot.objects else None
-            targets = _match_objects(snapshot, annotations, names, chosen)
-        if targets.keys() != {*annotations.objects()}:
-            file_ids = ", ".join(map(str, annotations.objects()))
-            raise InputError(f"targets: the ids in the file are {file_ids}; give an object, or null, for each")
+        targets = _match_objects(snapshot, annotations, names, chosen)
         locked_ids = {*snapshot.locked_ids}
         unchanged = locked_ids.intersection(targets.values())
         targets = {key: target for key, target in targets.items() if target not in locked_ids}
         if not targets:
             raise InputError("mask: all its objects are locked; unlock them first")
-        snapshot.require_not_frozen(annotations.frames)
         ids, changes = _find_objects(document, annotations, targets, names, table)
         drawn = _draw_masks(document, annotations, ids)
         unchanged |= locked_ids & drawn.covered.keys()
         lost = {key: count for key, count in drawn.covered.items() if key not in locked_ids}
         changes = msgspec.structs.replace(changes, drawn_masks=drawn.digests)
         loaded = LoadedMasks(sorted(annotations.frames), lost, sorted(unchanged), dict(drawn.replaced))
-        document.edit("load masks", changes, min(annotations.frames), drawn.pngs, loaded, track_again=True)
+        document.edit("load masks", changes, min(annotations.frames), drawn.pngs, loaded)
         return msgspec.structs.replace(loaded, step=document.log.head)
 
 
 def _match_objects(
     snapshot: Snapshot, annotations: sdk.Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
-    """Return the object for each id in a file, None: a new one; raise `AmbiguousObjectsError` if it is unclear."""
+    """Return the object for each id in a file: that with this id, unless it has another name; None: a new one.
+
+    Other ids get the object with the same name, unless several have it.
+    """
     objects, ids = snapshot.objects, annotations.objects()
-    uses = Counter([*(item.name for item in objects.values()), *names.values()])
-    same_ids = {key for key in ids if key in objects and key not in annotations.assigned_ids}
-    by_name = {item.name: item.id for item in objects.values() if item.id not in same_ids}
     if len(ids) == 1 and ids[0] in annotations.assigned_ids and not names.get(ids[0]):
-        targets, is_certain = {ids[0]: chosen}, chosen is not None
-    else:
-        shared_names = {name for name in by_name if uses[name] > 2}  # of several objects, here or in the file
-        unique = {name: by_name[name] for name in by_name.keys() - shared_names}
-        targets = {key: key if key in same_ids else unique.get(names.get(key, "")) for key in ids}
-        same = ((objects[key], names.get(key, "")) for key in same_ids)
-        is_certain = all(name in ("", item.name, item.class_name) for item, name in same)
-        is_certain &= shared_names.isdisjoint(names.get(key, "") for key in targets.keys() - same_ids)
-    if objects and not (is_certain and chosen in (None, *targets.values())):
-        raise AmbiguousObjectsError([FileObject(key, names.get(key, ""), targets[key]) for key in ids])
-    return targets
+        return {ids[0]: chosen if chosen in objects else None}
+    known = {key: objects[key] for key in ids if key in objects and key not in annotations.assigned_ids}
+    same_ids = {
+        key
+        for key, item in known.items()
+        if names.get(key, "") in ("", item.name, item.class_name) or item.name == f"object {key}"
+    }
+    uses = Counter([*(item.name for item in objects.values()), *names.values()])
+    by_name = {item.name: item.id for item in objects.values() if item.id not in same_ids and uses[item.name] == 2}
+    return {key: key if key in same_ids else by_name.get(names.get(key, "")) for key in ids}
 
 
 def _find_objects(

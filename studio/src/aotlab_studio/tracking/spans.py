@@ -63,9 +63,8 @@ def plan_spans(layer: Layer) -> list[Span]:
     references = tuple(sorted({start, *drawn_frames}))
     if layer.kind == "both" and drawn_frames:
         return [Span(range(references[0] + 1, last + 1), range(references[-1] - 1, first - 1, -1), references, start)]
-    backward = range(start - 1, first - 1, -1)
-    before = Span(range(first, start), backward, references) if drawn_frames else Span(backward=backward)
-    return [span for span in (Span(range(start + 1, last + 1)), before) if span.forward or span.backward]
+    spans = Span(range(start + 1, last + 1)), Span(backward=range(start - 1, first - 1, -1))
+    return [span for span in spans if span.forward or span.backward]
 
 
 def track_span(
@@ -74,7 +73,7 @@ def track_span(
     """Track the frames of a span and yield the predictions, which the caller stores.
 
     Frames in both directions come twice: first the backward prediction, which is kept in a temporary file in
-    ``folder``, then the merged one. The snapshot is that of the step that added the layer.
+    ``folder``, then the merged one. The snapshot is that of the start.
     """
     forward = _step_frames(tracker, frames, snapshot, span, span.forward)
     backward = _step_frames(tracker, frames, snapshot, span, span.backward)
