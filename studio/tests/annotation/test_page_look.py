@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, find_violations, needs_browser
 from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
 from tests.marks import slow
@@ -53,13 +52,16 @@ def test_only_the_selected_object_has_tab_stops(page, two_objects):
     assert page.tab.evaluate(stops) == [-1] * 4 + [0] * 4
 
 
-def test_tools_are_dimmed_on_a_frozen_frame(page, session, one_object):
-    page.tab.wait_for_selector("[data-tool=brush][aria-disabled=false]")
-    editing.SetFrozen(0, True).run(session.document)
-    page.tab.wait_for_selector("[data-tool=brush][aria-disabled=true]")
-    assert page.tab.get_attribute("[data-tool=pan]", "aria-disabled") != "true"
+def test_buttons_without_effect_on_a_frame_are_disabled(page, session, one_object):
+    names = ("#copy", "#copy-next", "#reset-frame")
+    for name in names:
+        page.tab.wait_for_selector(f"{name}:enabled")
+    assert not page.tab.is_enabled("#paste")
+    page.key("Control+c")
+    page.tab.wait_for_selector("#paste:enabled")
     page.key("ArrowRight")
-    page.tab.wait_for_selector("[data-tool=brush][aria-disabled=false]")
+    for name in names:
+        page.tab.wait_for_selector(f"{name}:disabled")
 
 
 def test_hint_ends_with_the_next_action(page, one_object):
@@ -314,7 +316,7 @@ def test_image_has_most_of_the_width(idle_page, size):
 @pytest.mark.slow
 def test_page_has_no_accessibility_violation(page, one_object):
     assert find_violations(page.tab) == []
-    for dialog in ("#help", "#export", "#open-versions"):
+    for dialog in ("#help", "#export", "#open-history"):
         page.tab.click(dialog)
         page.tab.wait_for_selector("dialog[open]")
         assert find_violations(page.tab) == [], dialog
@@ -356,16 +358,6 @@ def test_resized_frame_keeps_its_image(idle_page):
     assert color[3] == 255
 
 
-@pytest.mark.slow
-def test_long_version_keeps_its_button_on_one_line(page, session, one_object):
-    session.document.save_version("the ear is missing on most of the frames after 100")
-    page.tab.set_viewport_size({"width": 390, "height": 844})
-    page.tab.click("#open-versions")
-    page.tab.wait_for_selector("dialog[open]")
-    restore, close = (page.tab.locator(f"dialog[open] button >> text={name}") for name in ("Restore", "Close"))
-    assert restore.bounding_box()["height"] == close.bounding_box()["height"]
-
-
 def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):
     idle_page.tab.set_viewport_size({"width": 640, "height": 345})
     style = "getComputedStyle(document.querySelector('.transport')).maskImage"
@@ -375,21 +367,11 @@ def test_transport_of_a_low_window_shows_that_there_is_more(idle_page):
     assert last["x"] + last["width"] <= bar["x"] + bar["width"] - 24
 
 
-def test_side_panel_holds_its_lists_and_a_correction_shows(page):
+def test_side_panel_holds_its_lists(page):
     page.tab.set_viewport_size({"width": 1280, "height": 800})
     page.tab.evaluate("""() => {
         document.getElementById('model-row').hidden = false;
         document.getElementById('model').append(new Option('a checkpoint whose name is longer than the panel'));
-        document.getElementById('view-kind').options[2].text = 'onion skin of the frames before and after';
-        document.getElementById('view-kind').selectedIndex = 2;
-        document.getElementById('correction').textContent = 'Correction: 3 of 12 frames';
     }""")
-    assert (
-        page.tab.evaluate(
-            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('aside'))"
-        )
-        == 0
-    )
-    box = page.tab.locator("#correction").bounding_box()
-    assert 0 < box["height"] < 40
-    assert box["y"] + box["height"] < 800
+    overflow = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('aside'))"
+    assert page.tab.evaluate(overflow) == 0

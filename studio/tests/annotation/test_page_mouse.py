@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from aotlab.media.prompt import mask_to_box
-from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw, set_mask
@@ -91,42 +90,6 @@ def test_clicks_refine_a_box_with_either_tool(page):
         page.key_done("r")
 
 
-def test_marks_show_the_last_click(page, session, document):
-    shapes = truth(0) > 0
-    shapes[30:36, 5:11] = True
-    editing.AddObject().run(document)
-    editing.edit_mask(document, 0, 1, lambda _: shapes, "shapes")
-    page.wait_shown("object 1")
-    session.prompter.segmenter = lambda frame, prompts: (truth(0) == 1).astype(np.uint16)
-
-    def wait_marks(count):
-        points = ((45, 30), (8, 33))
-        page.wait_until(lambda: sum(page.pixel(*point)[:3] == [0, 0, 0] for point in points) == count)
-
-    page.key("c")
-    page.click_done(45, 30, button="right")
-    wait_marks(1)
-    editing.ChangeObject(1, name="fish").run(document)
-    page.wait_shown("fish")
-    wait_marks(1)
-    page.key_done("Control+z")
-    assert not (page.labels(0) == 1)[30, 45]
-    wait_marks(1)
-    page.seek(1)
-    wait_marks(0)
-    page.seek(0)
-    wait_marks(1)
-    page.click_done(8, 33, button="right")
-    wait_marks(2)
-    page.tab.click("#undo")
-    wait_marks(1)
-    page.key_done("Backspace")
-    wait_marks(0)
-    np.testing.assert_array_equal(page.labels(0), shapes)
-    page.key_done("Control+Shift+z")
-    wait_marks(1)
-
-
 def test_scribble_makes_and_corrects_a_mask(page):
     page.key("z")
     page.click_done(10, 10)  # a short one
@@ -188,31 +151,6 @@ def test_pan_keeps_the_corners_of_a_polygon(page):
     page.key("h", "b", "p")
     page.settle()
     assert page.pixel(50, 5)[:3] != [255, 255, 255]
-
-
-def test_pointer_previews_the_mask_of_a_click(idle_page):
-    before = idle_page.pixel(7, 7)
-    idle_page.key("c")
-    idle_page.move(10, 10)
-    idle_page.wait_until(lambda: idle_page.pixel(7, 7) != before)
-    assert min(idle_page.pixel(7, 7)) > min(before)
-    idle_page.key("x")
-    idle_page.wait_until(lambda: idle_page.pixel(7, 7) == before)
-
-
-def shows_box(page):
-    edge, beside = page.pixel(30.1, 20), page.pixel(33, 20)  # the left edge of the box, outside the mask
-    return max(abs(first - second) for first, second in zip(edge, beside, strict=True)) > 25
-
-
-def test_prompts_show_after_a_reload(page):
-    page.key("x")
-    page.drag((30.1, 15), (58, 36))
-    page.wait_objects(1)
-    page.tab.reload()
-    page.wait_objects(1)
-    page.tab.wait_for_selector("#view[aria-busy=false]")
-    page.wait_until(lambda: shows_box(page))
 
 
 def test_first_prompt_says_that_the_model_is_loaded(page, session):
@@ -389,19 +327,6 @@ def test_pointer_fits_after_a_change_of_density(page):
     page.settle()
     page.drag((10, 10), (20, 10))
     assert page.labels(0)[10, 15] == 1
-
-
-def test_box_over_the_object_says_that_it_replaces_it(page, session, document):
-    draw(session, 0, 1)
-    page.wait_objects(1)
-    page.key("1", "x")
-    page.drag((2, 2), (58, 38))
-    toast = page.tab.locator(".toast:has-text('object 1 was replaced (100 to')")
-    toast.locator("button >> text='New object'").click()
-    page.wait_objects(2)
-    page.wait_idle()
-    page.wait_until(lambda: (document.snapshot.labels(0) == truth(0)).all())
-    page.wait_selected("object 2")
 
 
 @pytest.mark.slow

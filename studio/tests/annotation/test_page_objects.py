@@ -72,19 +72,6 @@ def test_class_key_in_a_field_is_typed(page, document, one_object):
     page.wait_until(lambda: document.snapshot.objects[1].class_name == "dog")
 
 
-def test_page_asks_which_object_a_loaded_mask_is(page, tmp_path, two_objects):
-    page.tab.click("#objects [name=select2]")
-    Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
-    page.seek(3)
-    page.tab.set_input_files("#load", tmp_path / "mask.png")
-    page.tab.wait_for_selector("dialog[open]")
-    assert page.tab.input_value("dialog[open] select") == "1"
-    page.tab.select_option("dialog[open] select", "2")
-    page.tab.click("dialog[open] .main")
-    page.wait_status("Masks loaded on frame 3")
-    np.testing.assert_array_equal(page.labels(3) == 2, truth(3) == 1)
-
-
 @pytest.mark.slow
 def test_frame_stays_in_place_when_objects_are_added(page):
     places = []

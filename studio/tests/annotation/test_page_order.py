@@ -172,24 +172,6 @@ def test_undo_before_a_canceled_close_removes_its_stroke(new_page):
 
 
 @pytest.mark.slow
-def test_backspace_removes_clicks_only(new_page, session):
-    draw(session, 0, 1)
-    wire = Wire(new_page, "segment")
-    new_page.key("1", "c")
-    new_page.click((45, 30))
-    wire.wait_held()
-    new_page.key("Backspace", "Backspace")
-    wire.actions = ("undo",)
-    wire.release()
-    wire.wait_held()
-    with new_page.done():
-        wire.release()
-    new_page.key_done("m")
-    assert len(wire.list_sent("undo")) == 1
-    assert [*session.document.snapshot.objects] == [1]
-
-
-@pytest.mark.slow
 def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
     wire = Wire(new_page, "undo")
     editing.AddObject().run(session.document)  # in this visit, so that undo does not ask

@@ -91,7 +91,7 @@ function showDocument(document) {
 function saveBeforeClose(userMayStay) {
   // as when the field loses the focus, which stays if the user does
   const field = /** @type {HTMLInputElement | null} */ (document.activeElement);
-  const isChanged = field?.matches('[type=number], [type=color]') && field.value !== field.defaultValue;
+  const isChanged = field?.matches('[type=color]') && field.value !== field.defaultValue;
   for (const type of isChanged ? ['change', 'blur'] : ['blur']) field?.dispatchEvent(new Event(type));
   queue.sendOnClose(userMayStay);
 }
