@@ -123,7 +123,7 @@ def test_list_counts_clips_left_to_track(clock_context, served_list, batch, monk
     tab = open_list(clock_context, served_list, fixed_clock=True)
     tab.wait_for_selector("#track-all:visible")
     tab.keyboard.press("t")
-    tab.wait_for_selector("#summary >> text=Tracking… 1 clip left: 8 frames")
+    tab.wait_for_selector("#summary >> text=Tracking… 1 clip left: 11 frames")
     held.set()
     batch._tracking_runs.clear()  # as after a restart of the program
     with tab.expect_response("**/clips"):
