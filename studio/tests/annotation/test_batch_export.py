@@ -1,7 +1,7 @@
 """Exports of all clips of a batch."""
 
+import errno
 import json
-import os
 import re
 import threading
 import time
@@ -84,9 +84,16 @@ def test_export_error_hides_the_servers_folders(results, batch):
 
 def test_export_to_a_folder_that_cannot_be_written_names_it(results, batch, monkeypatch, tmp_path):
     mark_done(batch, "a")
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != results / "a")
+    make_folder = Path.mkdir
+
+    def refuse(path, *args, **options):
+        if path.parent == results / "a":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        make_folder(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     (problem,) = batch.export_all(["coco"]).problems
-    assert problem == "a: cannot be written; choose another folder"
+    assert problem == "a: cannot be written (Permission denied); choose another folder"
     assert batch.export_all(["coco"], folder=tmp_path / "elsewhere").names == ["a"]
     assert (tmp_path / "elsewhere" / "a" / "coco.json").is_file()
     assert (tmp_path / "elsewhere" / "a" / "masks").is_dir()
@@ -97,7 +104,7 @@ def test_export_to_a_folder_that_cannot_be_written_names_it(results, batch, monk
     ("folder", "problem"),
     [
         ("out", "folder out: not an absolute path; begin it with /"),
-        ("/nowhere/out", "/nowhere: no such folder; choose another folder"),
+        ("/nowhere/out", "/nowhere/out: cannot be written (No such file or directory); choose another folder"),
     ],
 )
 def test_unusable_folder_of_an_export_rejected(batch, folder, problem):

@@ -160,7 +160,7 @@ def test_list_is_exported_to_a_folder_to_choose(list_tab, results, batch, tmp_pa
     assert list_tab.get_attribute("#export-folder", "placeholder") == str(results)
     list_tab.fill("#export-folder", str(tmp_path / "gone" / "out"))
     list_tab.click("#export-start")
-    problem = "gone: no such folder; choose another folder"
+    problem = "out: cannot be written (No such file or directory); choose another folder"
     list_tab.wait_for_selector(f"#export-dialog[open] #export-message >> text={problem}")
     list_tab.fill("#export-folder", str(tmp_path / "out"))
     list_tab.press("#export-folder", "Enter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +15,7 @@ import msgspec
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_track_range, list_clips
-from aotlab_studio.batch.export import export_clip, format_problem, list_exports, require_writable
+from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.batch.images import ClipImages
 from aotlab_studio.batch.open_clips import OpenClips
 from aotlab_studio.protocol import Clip, ExportedClips
@@ -126,9 +127,9 @@ class Batch:
         if folder is not None:
             if not folder.is_absolute():
                 raise InputError("not an absolute path", subject=f"folder {folder}", remedy="begin it with /")
-            require_writable(folder)
             with internal.writing(folder):
                 folder.mkdir(exist_ok=True)
+                tempfile.TemporaryFile(dir=folder).close()
         for output in outputs:
             sdk.make_output(output)
         with self._export_lock:

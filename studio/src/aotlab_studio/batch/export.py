@@ -98,14 +98,6 @@ def format_problem(clip: BatchClip, error: InputError) -> str:
     return text if text.startswith(f"{clip.name}: ") else f"{clip.name}: {text}"
 
 
-def require_writable(folder: Path) -> None:
-    """Raise `InputError` if a folder, or the one that it would be created in, cannot be written."""
-    existing = folder if folder.exists() else folder.parent
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        problem = "cannot be written" if existing.is_dir() else "no such folder"
-        raise InputError(problem, subject=existing, remedy="choose another folder")
-
-
 def export_clip(export: ClipExport, document: Document, classes: Mapping[str, int], target: Path | None = None) -> None:
     """Write the outputs of a clip with these class ids, into its own folder in ``target`` if that is given.
 
@@ -114,7 +106,6 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
     clip = export.clip
     names = export.outputs
     folder = clip.export_folder if target is None else target / clip.export_folder.name
-    require_writable(folder)
     snapshot, record = snapshot_for_export(document)
     if any((item.class_name or NO_CLASS) not in classes for item in snapshot.objects.values()):
         raise InputError("its classes changed during the export; export it again")
