@@ -1,7 +1,6 @@
 """Frames of annotations in other tools' formats by the names of their images."""
 
 import json
-from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
 import pytest
@@ -24,21 +23,9 @@ def outline(mask):
     return [float(side) for side in (left, top, right, top, right, bottom, left, bottom)]
 
 
-def write_cvat_images(path, masks):
-    root = Element("annotations")
-    for index, (stem, mask) in enumerate(masks.items()):
-        sizes = {"height": str(SIZE[0]), "width": str(SIZE[1])}
-        image = SubElement(root, "image", id=str(index), name=f"{stem}.png", **sizes)
-        corners = outline(mask)
-        points = ";".join(f"{x},{y}" for x, y in zip(corners[::2], corners[1::2], strict=True))
-        SubElement(image, "polygon", label="a", points=points, group_id="1")
-    path.with_suffix(".xml").write_bytes(tostring(root))
-    return path.with_suffix(".xml")
-
-
 WRITERS = {
     "labelme": write_files(write_labelme, "{stem}.json"),
-    "cvat_images": write_cvat_images,
+    "cvat": write_format("cvat"),
     "yolo": write_format("yolo"),
     "youtube_vis": write_format("youtube_vis"),
     "label_studio": write_format("label_studio"),
