@@ -154,7 +154,7 @@ async function trackAll() {
 
 async function exportClips() {
   const outputs = [...new FormData(element('export-form')).keys()];
-  const [dialog, message, folder] = elements('export-dialog', 'export-message', 'export-folder');
+  const [dialog, message, folder] = [element('export-dialog'), element('export-message'), element('export-folder')];
   showMessage('Exporting…');
   message.textContent = '';
   element('export-start').disabled = isExporting = true;
