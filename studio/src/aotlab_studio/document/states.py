@@ -16,33 +16,22 @@ import numpy as np
 from aotlab_studio.document.log import FrameRange
 from aotlab_studio.document.snapshot import Snapshot, find_runs
 
-UNKNOWN, CURRENT, OUTDATED, WAITING, DRAWN = range(5)
-
-
-def find_states(snapshot: Snapshot) -> dict[int, np.ndarray]:
-    """Return the state of each object on all frames, N uint8, by object id."""
-    states = {object_id: np.full(snapshot.count, UNKNOWN, np.uint8) for object_id in snapshot.objects}
-    for key, newest in snapshot.newest_layers.items():
-        object_id = snapshot.state.resolve(key)
-        found = np.where(newest.present, CURRENT, UNKNOWN).astype(np.uint8)
-        for layer_id in np.unique(newest.layer_ids[newest.present]).tolist():
-            changed = snapshot.find_changed_frames(layer_id, object_id)
-            found[changed & newest.present & (newest.layer_ids == layer_id)] = OUTDATED
-        for layer_id, waiting in snapshot.waiting.items():
-            if key in waiting:
-                found[waiting[key] & (newest.layer_ids <= layer_id)] = WAITING
-        np.maximum(states[object_id], found, out=states[object_id])
-    for index in snapshot.drawn_frames:
-        for object_id in snapshot.drawn_masks(index):
-            states[object_id][index] = DRAWN
-    for each in states.values():
-        each[snapshot.checked_frames] = DRAWN
-    return states
-
 
 def find_outdated(snapshot: Snapshot) -> dict[int, np.ndarray]:
     """Flag the frames of each object that have to be tracked: outdated and waiting ones, N bool, by object id."""
-    return {key: (states == OUTDATED) | (states == WAITING) for key, states in find_states(snapshot).items()}
+    outdated = {object_id: np.zeros(snapshot.count, bool) for object_id in snapshot.objects}
+    for key, newest in snapshot.newest_layers.items():
+        object_id = snapshot.state.resolve(key)
+        for layer_id in np.unique(newest.layer_ids[newest.present]).tolist():
+            changed = snapshot.find_changed_frames(layer_id, object_id)
+            outdated[object_id] |= changed & newest.present & (newest.layer_ids == layer_id)
+        for layer_id, waiting in snapshot.waiting.items():
+            if key in waiting:
+                outdated[object_id] |= waiting[key] & (newest.layer_ids <= layer_id)
+    for object_id, flags in outdated.items():
+        flags[[index for index in snapshot.drawn_frames if object_id in snapshot.drawn_masks(index)]] = False
+        flags[snapshot.checked_frames] = False
+    return outdated
 
 
 def list_outdated(snapshot: Snapshot, first: int = 0, last: int | None = None) -> list[FrameRange]:
