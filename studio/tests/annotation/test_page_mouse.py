@@ -170,34 +170,6 @@ def test_first_prompt_says_that_the_model_is_loaded(page, session):
     page.wait_no_status()
 
 
-@pytest.mark.slow
-def test_pointer_shows_that_a_preview_is_slow(page, session):
-    released = threading.Event()
-    segment = session.prompter.segmenter
-
-    def wait_and_segment(frame, prompts):
-        wait_for_event(released)
-        return segment(frame, prompts)
-
-    session.prompter.segmenter = wait_and_segment
-    page.key("c")
-    page.move(10, 10)
-    cursor = "getComputedStyle(document.getElementById('view')).cursor"
-    page.wait_until(lambda: page.tab.evaluate(cursor) == "progress")
-    released.set()
-    page.wait_until(lambda: page.tab.evaluate(cursor) == "crosshair")
-
-
-@pytest.mark.slow
-def test_preview_disappears_with_its_object(page):
-    page.key("c")
-    page.key_done("n")  # masks that arrive later would drop the preview
-    page.move(10, 10)
-    page.wait_until(lambda: page.pixel(10, 10)[1] > 100)
-    page.key_done("Control+z")
-    page.wait_until(lambda: page.pixel(10, 10)[1] < 100)
-
-
 def test_box_away_from_the_object_makes_a_new_one(page):
     page.key("x")
     page.drag((2, 2), (18, 18))
