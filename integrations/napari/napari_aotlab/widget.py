@@ -36,7 +36,9 @@ class TrackWidget(Container):
         self.track_button = PushButton(text="Track from this frame")
         self.cancel_button = PushButton(text="Cancel", enabled=False)
         self.progress = ProgressBar(value=0, max=1)
-        self.labels_layer.changed.connect(self._watch)
+        for layer in viewer.layers:
+            self._watch(layer)
+        viewer.layers.events.inserted.connect(lambda event: self._watch(event.value))
         self.segment_button.clicked.connect(self.segment)
         self.track_button.clicked.connect(self.track)
         self.cancel_button.clicked.connect(self.cancel)
@@ -98,9 +100,9 @@ class TrackWidget(Container):
         if self._worker is not None:
             self._worker.quit()
 
-    def _watch(self, labels: Labels | None) -> None:
-        if labels is not None:
-            labels.events.paint.connect(lambda event: self._mark_user_frame(event.source))
+    def _watch(self, layer: Layer) -> None:
+        if isinstance(layer, Labels):
+            layer.events.paint.connect(lambda event: self._mark_user_frame(event.source))
 
     def _mark_user_frame(self, labels: Labels) -> set[int]:
         """Add this frame to those labeled by the user, and return all of them."""
