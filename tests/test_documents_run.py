@@ -53,7 +53,7 @@ RUN = ("sh", "bash", "python")
 FILE_NAME = re.compile(r"# ([\w/]+\.(?:py|toml|yaml))\n")
 """First line of a block that is the content of a file."""
 SKIPPED = {
-    r"pip install (?!\./(spread|gated))|uv pip|python3? -m venv|source ": "test_installed_extras_exist reads it",
+    r"pip install (?!\./gated)|uv pip|python3? -m venv|source ": "test_installed_extras_exist reads it",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
     r"git clone|cd |docker|sbatch|kubectl|rclone": "needs a network, Docker or a cluster",
     r"python demo/|python -m http\.server": "needs Node; demo/tests builds and serves the page",
