@@ -100,9 +100,8 @@ def test_stroke_without_an_effect_rejected(session, document):
     draw_and_track(session, 1)
     step = document.log.head
     stroke = {"do": "paint", "object_id": 1, "points": [(3, 35)], "radius": 2, "erase": True}
-    hole = {"do": "reshape", "object_id": 1, "shape": "fill holes"}
     corners = {"do": "fill_polygon", "object_id": 1, "points": square(12, 7, 2)}
-    for frame, message in product((0, 3), (stroke, hole, corners)):
+    for frame, message in product((0, 3), (stroke, corners)):
         with pytest.raises(InputError, match="changes no pixel"):
             run_action(session, message | {"frame": frame})
     assert document.snapshot.drawn_frames == [0]
@@ -278,43 +277,6 @@ def test_failed_write_does_not_change_the_document(session, document, monkeypatc
     np.testing.assert_array_equal(document.snapshot.labels(0), before)
     document.undo()
     assert document.snapshot.labels(0)[30, 30] == 0
-
-
-def test_holes_are_filled(document):
-    editing.AddObject().run(document)
-    editing.FillPolygon(0, 1, square(10, 10, 20)).run(document)
-    editing.FillPolygon(0, 1, square(15, 15, 5), erase=True).run(document)
-    assert not document.snapshot.labels(0)[17, 17]
-    editing.Reshape(0, 1, "fill holes").run(document)
-    assert document.snapshot.labels(0)[17, 17] == 1
-
-
-def test_outlines_are_changed(document):
-    editing.AddObject().run(document)
-    editing.FillPolygon(0, 1, square(10, 10, 12)).run(document)
-    editing.Paint(0, 1, [(40, 30)], 1).run(document)
-    area = lambda: int((document.snapshot.labels(0) == 1).sum())  # noqa: E731
-    editing.Reshape(0, 1, "drop specks", 2).run(document)
-    assert area() == 13 * 13
-    editing.Reshape(0, 1, "grow", 2).run(document)
-    assert area() == 17 * 17 - 4  # with round corners
-    editing.Reshape(0, 1, "shrink", 2).run(document)
-    assert area() == 13 * 13
-    editing.Reshape(0, 1, "smooth", 2).run(document)
-    assert not document.snapshot.labels(0)[10, 10]
-    assert document.snapshot.labels(0)[16, 10]
-
-
-def test_outline_is_changed_on_a_range(session, document):
-    for frame in range(4):
-        draw(session, frame, 1, 2)
-    step = document.log.head
-    assert editing.Reshape(1, 1, "grow", 3, last=3).run(document).count == 3
-    areas = [int((document.snapshot.labels(frame) == 1).sum()) for frame in range(4)]
-    assert areas[0] < areas[1] == areas[2] == areas[3]
-    assert document.log.head == step + 1
-    with pytest.raises(InputError, match="changes no pixel that is free"):
-        editing.Reshape(0, 1, "fill holes").run(document)
 
 
 def test_masks_are_pasted_on_other_frames(session, document):

@@ -172,12 +172,18 @@ class Document:
         frame: int | None = None,
         new_pngs: Mapping[str, bytes] = {},
         result: msgspec.Struct | None = None,
+        tracked: Collection[tuple[int, LayerFrame, bytes]] = (),
     ) -> None:
         """Add a step to the log, unless it changes nothing; raise `InputError` if it cannot be stored.
 
         All frames must be in `Snapshot.editable_range`. ``new_pngs`` are filled by `MaskStore.encode`; ``result`` is
-        stored with the step, for a repeated message.
+        stored with the step, for a repeated message; ``tracked`` are masks of new layers, see `TrackedMaskStore.put`.
         """
+
+        def store() -> None:
+            for layer_id, description, png in tracked:
+                self.tracked_masks.put(layer_id, description, png)
+
         with self.lock:
             before, after = self.snapshot, self.snapshot.with_changes(changes)
             first, last = after.editable_range
@@ -188,7 +194,12 @@ class Document:
             changes = msgspec.structs.replace(changes, layers=changed)
             changes = changes.drop_unchanged(before.state)
             if changes != log.Changes():
-                self.append(log.Step(title, changes, frame, result), new_pngs=new_pngs)
+                try:
+                    self.append(log.Step(title, changes, frame, result), new_pngs=new_pngs, store=store)
+                except BaseException:
+                    for layer_id in changes.layers:
+                        self.tracked_masks.forget(layer_id)
+                    raise
                 self._notify(changes)
 
     def undo(self, step: int | None = None) -> events.StepInfo | None:
@@ -315,10 +326,13 @@ class Document:
                 self._notify(self.log.steps[number].changes)
             return step
 
-    def append(self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}) -> None:
+    def append(
+        self, *records: log.Record, new_pngs: Mapping[str, bytes] = {}, store: Callable[[], None] = lambda: None
+    ) -> None:
         """Store records with their origin and time; raise `InputError` if they cannot be stored."""
         values = {**msgspec.structs.asdict(self.origin), "time": log.utc_now()}
-        self.log.append(*(msgspec.structs.replace(record, **values) for record in records), new_pngs=new_pngs)
+        records = tuple(msgspec.structs.replace(record, **values) for record in records)
+        self.log.append(*records, new_pngs=new_pngs, store=store)
         if self.log.has_history and self.output_digest:
             with suppress(InputError, OSError):  # the results may be on a disk that cannot be written
                 mark_results_edited(self.output_folder)

@@ -6,21 +6,23 @@ An `Edit` is a message of the page; its tag is the name of the action.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Coordinate, Layer, NonNegativeInt, Point
-from aotlab_studio.document.masks import count_pixels
+from aotlab_studio.document.masks import LayerFrame, count_pixels, encode_png
 from aotlab_studio.document.objects import Color, ObjectInfo, check_object, make_object
+from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.states import CURRENT, find_states
 from aotlab_studio.utils.video import require_frame
 
 MAX_POINTS = 20_000
@@ -33,6 +35,7 @@ Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 Shape = Literal["grow", "shrink", "smooth", "fill holes", "drop specks"]
 Reach = Annotated[int, Meta(ge=1, le=100)]
+NO_EFFECTS = {"drop specks": "No specks found.", "fill holes": "No holes found."}
 EditFunction = Callable[[np.ndarray], np.ndarray]
 """Function that gets the mask of an object, H×W bool, and returns its new mask."""
 
@@ -45,11 +48,13 @@ class EditResult(Struct, frozen=True):
     """Number of pixels that each other object lost, by object id."""
 
 
-class ChangedFrames(Struct, frozen=True):
+class ChangedFrames(Struct, frozen=True, omit_defaults=True):
     """The result of an edit of several frames."""
 
     count: int
     """Number of frames whose masks changed."""
+    warning: str = ""
+    """Number of frames that were left as they were, as no pixel would remain."""
 
 
 class Action(
@@ -164,7 +169,11 @@ class MoveCorners(Edit, frozen=True):
 
 
 class Reshape(Edit, frozen=True):
-    """Change the outline of an object on ``frame``, or also on those after it up to ``last``; see `draw_on_frames`."""
+    """Change the outline of an object on ``frame``, or also on those after it up to ``last``.
+
+    A drawn mask stays drawn, and a tracked one tracked. Other objects keep their pixels, and a mask of which nothing
+    would remain stays. Raises `InputError` if no mask changes.
+    """
 
     frame: int
     object_id: int
@@ -173,14 +182,48 @@ class Reshape(Edit, frozen=True):
     last: NonNegativeInt | None = None
 
     def run(self, document: Document) -> ChangedFrames:
-        require_editable(document, self.object_id)
-        snapshot = document.snapshot
-
-        def find_masks(index: int) -> dict[int, np.ndarray]:
-            mask = snapshot.labels(index) == self.object_id
-            return {self.object_id: reshape_mask(mask, self.shape, self.radius)} if mask.any() else {}
-
-        return draw_on_frames(document, _list_frames(snapshot, self.frame, self.last), find_masks, self.shape)
+        with document.lock:
+            item, snapshot = require_editable(document, self.object_id), document.snapshot
+            ids = snapshot.expand_merged_ids([item.id])
+            is_current = find_states(snapshot)[item.id] == CURRENT
+            drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
+            layers, tracked = dict[int, Layer](), list[tuple[int, LayerFrame, bytes]]()
+            new_ids, vanishing = dict[tuple[int, bool], int](), 0
+            for frame in _list_frames(snapshot, self.frame, self.last):
+                labels = snapshot.labels(frame)
+                before = labels == item.id
+                after = reshape_mask(before, self.shape, self.radius) & (before | (labels == 0))
+                if (after == before).all():
+                    continue
+                if not after.any():
+                    vanishing += 1
+                elif item.id in (drawn := snapshot.drawn_masks(frame)):
+                    drawn_masks[frame] = {**drawn, item.id: document.masks.encode(after, new_pngs)}
+                else:
+                    shown = [each for each in snapshot.list_shown_layers(frame) if {*ids} & {*each.object_ids}][-1]
+                    key = shown.layer_id, bool(is_current[frame])
+                    layer_id = new_ids.setdefault(key, document.make_layer_id() + len(new_ids))
+                    layer = snapshot.state.layers[shown.layer_id]
+                    # a current mask stays current if the drawn masks that it was tracked from are reshaped too
+                    sources = None if is_current[frame] else layer.sources
+                    layers[layer_id] = structs.replace(layer, objects=ids, kind="reshape", sources=sources)
+                    masks = np.where(after, item.id, 0)
+                    scores = clip_scores({item.id: snapshot.scores(frame)[item.id]}, masks)
+                    absent = [key for key in ids if key != item.id]
+                    description = LayerFrame(frame, scores, absent, model=shown.description.model)
+                    tracked.append((layer_id, description, encode_png(masks)))
+            warning = ""
+            if vanishing:
+                warning = f"{item.name} would vanish on {internal.format_count(vanishing, 'frame')}; left as it was"
+            if not (drawn_masks or tracked):
+                raise InputError(warning or NO_EFFECTS.get(self.shape, f"{self.shape}: changes no pixel that is free"))
+            changes = Changes(drawn_masks=drawn_masks, layers=layers)
+            result = ChangedFrames(len(drawn_masks) + len(tracked), warning)
+            frames = sorted([*drawn_masks, *(description.frame for _, description, _ in tracked)])
+            several = f" on {len(frames)} frames" if len(frames) > 1 else ""
+            title = f"{self.shape} {item.name}{several}"
+            document.edit(title, changes, frames[0], new_pngs, result, tracked)
+            return result
 
 
 def reshape_mask(mask: np.ndarray, shape: Shape, radius: int) -> np.ndarray:
@@ -192,7 +235,9 @@ def reshape_mask(mask: np.ndarray, shape: Shape, radius: int) -> np.ndarray:
 
 
 class PasteMasks(Edit, frozen=True):
-    """Draw masks of one frame on ``frame``, or also on those after it up to ``last``; see `draw_on_frames`.
+    """Draw masks of one frame on ``frame``, or also on those after it up to ``last``.
+
+    Other objects keep their pixels, with ``take`` only locked ones. Raises `InputError` if nothing changes.
 
     Args:
         source: the frame whose masks are copied.
@@ -207,60 +252,40 @@ class PasteMasks(Edit, frozen=True):
     take: bool = False
 
     def run(self, document: Document) -> ChangedFrames:
-        snapshot = document.snapshot
-        require_frame(self.source, snapshot.count)
-        labels = snapshot.labels(self.source)
-        ids = {*np.unique(labels).tolist()} - {0, *snapshot.locked_ids}
-        if self.object_id is not None:
-            ids &= {require_editable(document, self.object_id).id}
-        if not ids:
-            raise InputError(
-                f"paste: no mask to copy on frame {self.source}; go to a frame that shows one, and copy it"
-            )
-        frames = [index for index in _list_frames(snapshot, self.frame, self.last) if index != self.source]
-        masks = {key: labels == key for key in sorted(ids)}
-        return draw_on_frames(document, frames, lambda _: masks, "paste", take=self.take)
+        with document.lock:
+            snapshot = document.snapshot
+            require_frame(self.source, snapshot.count)
+            copied = snapshot.labels(self.source)
+            ids = {*np.unique(copied).tolist()} - {0, *snapshot.locked_ids}
+            if self.object_id is not None:
+                ids &= {require_editable(document, self.object_id).id}
+            if not ids:
+                raise InputError(
+                    f"paste: no mask to copy on frame {self.source}; go to a frame that shows one, and copy it"
+                )
+            new_pngs, drawn_masks = dict[str, bytes](), dict[int, dict[int, str]]()
+            for frame in _list_frames(snapshot, self.frame, self.last):
+                labels, drawn = snapshot.labels(frame), snapshot.drawn_masks(frame)
+                after, changed = labels.copy(), set[int]()
+                for object_id in sorted(ids):
+                    kept = np.isin(after, snapshot.locked_ids) if self.take else (after > 0) & (after != object_id)
+                    after[after == object_id] = 0
+                    after[(copied == object_id) & ~kept] = object_id
+                    if ((after == object_id) != (labels == object_id)).any():
+                        changed.add(object_id)
+                if changed:
+                    digests = {key: document.masks.encode(after == key, new_pngs) for key in {*drawn, *changed}}
+                    drawn_masks[frame] = {key: digests[key] for key in sorted(digests)}
+            if not drawn_masks:
+                raise InputError("paste: changes no pixel that is free; nothing was changed")
+            result, shown = ChangedFrames(len(drawn_masks)), min(drawn_masks)
+            document.edit("paste", Changes(drawn_masks=drawn_masks), shown, new_pngs, result)
+            return result
 
 
 def _list_frames(snapshot: Snapshot, first: int, last: int | None) -> list[int]:
     """Return the frames of a range that can be changed."""
     return [*range(first, first + 1 if last is None else min(last, snapshot.editable_range[1]) + 1)]
-
-
-def draw_on_frames(
-    document: Document,
-    frames: Sequence[int],
-    find_masks: Callable[[int], Mapping[int, np.ndarray]],
-    title: str,
-    *,
-    take: bool = False,
-) -> ChangedFrames:
-    """Draw masks on several frames, in one edit; raise `InputError` if it changes none.
-
-    Other objects keep their pixels, with ``take`` only those that are locked.
-
-    Args:
-        find_masks: function that returns new masks H×W bool of a frame, by object.
-    """
-    with document.lock:
-        snapshot, new_pngs, drawn_masks = document.snapshot, dict[str, bytes](), dict[int, dict[int, str]]()
-        for frame in frames:
-            labels, drawn = snapshot.labels(frame), snapshot.drawn_masks(frame)
-            after, changed = labels.copy(), set[int]()
-            for object_id, mask in find_masks(frame).items():
-                kept = np.isin(after, snapshot.locked_ids) if take else (after > 0) & (after != object_id)
-                after[after == object_id] = 0
-                after[mask & ~kept] = object_id
-                if ((after == object_id) != (labels == object_id)).any():
-                    changed.add(object_id)
-            if changed:
-                digests = {key: document.masks.encode(after == key, new_pngs) for key in {*drawn, *changed}}
-                drawn_masks[frame] = {key: digests[key] for key in sorted(digests)}
-        if not drawn_masks:
-            raise InputError(f"{title}: changes no pixel that is free; nothing was changed")
-        result, shown = ChangedFrames(len(drawn_masks)), min(drawn_masks)
-        document.edit(title, Changes(drawn_masks=drawn_masks), shown, new_pngs, result)
-        return result
 
 
 def find_protected_pixels(document: Document, frame: int, object_id: int | None, *, keep_others: bool) -> np.ndarray:

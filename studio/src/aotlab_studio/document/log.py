@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
@@ -43,9 +43,9 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     last: NonNegativeInt
     reference_frame: NonNegativeInt = 0
     """Frame where tracking starts, from all masks that it shows."""
-    kind: Direction | Literal["empty", "import"] = "forward"
+    kind: Direction | Literal["empty", "import", "reshape"] = "forward"
     """Directions are requests of a person. ``empty``: has no masks, and hides those of older layers; ``import``: read
-    from the output of `aotlab track`."""
+    from the output of `aotlab track`; ``reshape``: has reshaped masks of an older layer on some frames."""
     drawn_frames: list[NonNegativeInt] = []
     """For ``both``: all other drawn frames of the range, to track from. Frames between two are tracked from both."""
     source_digest: str = ""
@@ -219,14 +219,17 @@ class Log:
         """Whether there is an edit of a person that can be undone or redone."""
         return bool(self.undo_step or self.redo_step)
 
-    def append(self, *records: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
-        """Store records and the PNGs of new drawn masks by digest; on an `InputError`, none of them is stored."""
+    def append(
+        self, *records: Record, new_pngs: Mapping[str, bytes] = {}, store: Callable[[], None] = lambda: None
+    ) -> None:
+        """Store records, PNGs of new drawn masks by digest, and what ``store`` writes; on an error, nothing."""
         with sdk.reading("edit", "use other values", OverflowError):
             contents = [msgspec.json.encode(record) for record in records]
             records = tuple(map(_decoder.decode, contents))  # check that they can be read back
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", new_pngs.items())
             connection.executemany("INSERT INTO records VALUES (?, ?)", enumerate(contents, self.size + 1))
+            store()
         for record in records:
             self._apply(record)
 

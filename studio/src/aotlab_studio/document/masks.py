@@ -150,9 +150,13 @@ class TrackedMaskStore:
                 self._layers[layer_id] = layer
             return layer
 
-    def put(self, layer_id: int, description: LayerFrame, ids: np.ndarray) -> None:
-        """Store the masks of a frame, H×W ids, in a layer."""
-        layer, png = self.layer(layer_id), encode_png(ids)
+    def forget(self, layer_id: int) -> None:
+        """Read a layer again when it is needed next."""
+        self._layers.pop(layer_id, None)
+
+    def put(self, layer_id: int, description: LayerFrame, ids: np.ndarray | bytes) -> None:
+        """Store the masks of a frame, H×W ids or their `encode_png`, in a layer."""
+        layer, png = self.layer(layer_id), ids if isinstance(ids, bytes) else encode_png(ids)
         digest = hashlib.sha256(png).hexdigest()[:16]
         encoded = msgspec.json.encode(msgspec.structs.replace(description, digest=digest))
         description = decode_layer_frame(encoded)  # check that it can be read back

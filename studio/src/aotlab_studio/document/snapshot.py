@@ -148,7 +148,7 @@ class Snapshot:
         for layer_id, layer in reversed(self.state.layers.items()):
             object_ids = [key for key in layer.objects if self.state.resolve(key)]
             tracked = self.tracked_masks.layer(layer_id)
-            if object_ids and not tracked.finished and layer.kind != "empty":
+            if object_ids and not tracked.finished and layer.kind not in ("empty", "reshape"):
                 frames = np.zeros(self.count, bool)
                 frames[layer.first : layer.last + 1] = True
                 frames[[*tracked.frames, *self.checked_frames]] = False
@@ -157,7 +157,8 @@ class Snapshot:
                 if flags := {key: each for key, each in flags.items() if each.any()}:
                     waiting[layer_id] = flags
             for key in object_ids:
-                replaced.setdefault(key, np.zeros(self.count, bool))[layer.first : layer.last + 1] = True
+                covered = tracked.frames if layer.kind == "reshape" else range(layer.first, layer.last + 1)
+                replaced.setdefault(key, np.zeros(self.count, bool))[[*covered]] = True
         return dict(reversed(waiting.items()))
 
     def expand_merged_ids(self, object_ids: Collection[int]) -> list[int]:

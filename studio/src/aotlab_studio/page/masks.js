@@ -54,8 +54,9 @@ class MaskEdits {
     const how = shape ? { shape } : { shape: this.shape, radius: element('shape-radius').valueAsNumber || 1 };
     const message = /** @type {any} */ ({ ...frames, object_id: null, ...how });
     const answer = await queue.edit('reshape', message, target);
-    const count = answer.result?.count ?? 0;
-    editHistory.offerUndo(answer, `${project.getName(id)}: ${how.shape} on ${formatCount(count, 'frame')}`);
+    const { count = 0, warning = '' } = answer.result ?? {};
+    const text = `${project.getName(id)}: ${how.shape} on ${formatCount(count, 'frame')}`;
+    editHistory.offerUndo(answer, warning ? `${text}. ${warning}` : text);
   }
 
   get shape() {
