@@ -349,7 +349,7 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
     document = again.document
     assert run_action(again, {"do": "describe"}).timeline.marks[1][4] == "G"
     np.testing.assert_array_equal(document.snapshot.labels(5), truth(5))
-    sentence = r"frame 4: a drawn mask is damaged; reset the frame, then draw it again"
+    sentence = r"frame 4, object 1: the drawn mask is damaged; press R to remove it, then draw it again"
     for use in (
         lambda: document.snapshot.labels(4),
         lambda: Export(["masks"]).run(again),
@@ -358,7 +358,7 @@ def test_damaged_mask_is_reported_and_can_be_drawn_again(folder, session, conten
     ):
         with pytest.raises(InputError, match=f"^{sentence}$"):
             use()
-    editing.ResetFrame(4).run(document)
+    editing.BackToTracked(4, 1).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(4), truth(4))  # the tracked one shows
     draw(again, 4, 1)
     assert document.database.read_content("masks", digest) == kept
@@ -392,7 +392,7 @@ def test_unreadable_database_is_not_called_a_damaged_mask(session, monkeypatch):
         side_effect=InputError("project.sqlite: cannot be read (database is locked); close the program that uses it")
     )
     monkeypatch.setattr(document.database, "read_content", fail)
-    with pytest.raises(InputError, match=r"^frame 0: project\.sqlite: cannot be read"):
+    with pytest.raises(InputError, match=r"^frame 0, object 1: project\.sqlite: cannot be read"):
         document.snapshot.labels(0)
 
 

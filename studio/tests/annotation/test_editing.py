@@ -20,7 +20,7 @@ from aotlab_studio.session.actions import Segment, run_action
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, WIDTH, png, square, truth
-from studio.tests.annotation.sessions import draw, draw_and_track, find_pending, list_titles, set_mask
+from studio.tests.annotation.sessions import draw, draw_and_track, find_pending, list_labels, list_titles, set_mask
 from tests.drawn_clips import draw_box
 from tests.processes import WAIT_SECONDS
 
@@ -122,12 +122,11 @@ def test_painting_takes_pixels_unless_locked(session, document):
         editing.Paint(0, 2, [(1, 1)], radius=2).run(document)
 
 
-def test_locked_object_survives_reset_delete_and_merge(session, document):
+def test_locked_object_survives_removal_and_merge(session, document):
     draw(session, 0, 1, 2)
     editing.ChangeObject(2, locked=True).run(document)
-    editing.ResetFrame(0).run(document)
-    np.testing.assert_array_equal(document.snapshot.labels(0), np.where(truth(0) == 2, 2, 0))
     for action in (
+        lambda: editing.BackToTracked(0, 2).run(document),
         lambda: editing.DeleteObject(2).run(document),
         lambda: editing.MergeObjects(2, 1).run(document),
         lambda: editing.MergeObjects(1, 2).run(document),
@@ -137,7 +136,7 @@ def test_locked_object_survives_reset_delete_and_merge(session, document):
     assert [*document.snapshot.objects] == [1, 2]
 
 
-def test_reset_frame_does_not_cover_a_locked_object(session):
+def test_back_to_tracked_does_not_cover_a_locked_object(session):
     document = session.document
     draw(session, 0, 1, 2)
     for object_id, width in ((1, 20), (2, 10)):  # the second over half of the first, which does not show then
@@ -150,16 +149,16 @@ def test_reset_frame_does_not_cover_a_locked_object(session):
         score = Score(1.0, 10 * width, 0.0, 0.0)
         document.add_tracked_masks(layer_id, LayerFrame(5, {object_id: score}), ids)
         document.finish_layer(layer_id)
-    editing.ResetFrame(5).run(document)
+    editing.BackToTracked(5, 1).run(document)
     editing.MarkAbsent(5, 2).run(document)
     editing.ChangeObject(1, locked=True).run(document)
     before = document.snapshot.labels(5)
     assert (before == 1).sum() == 200
     with pytest.raises(InputError, match="would cover a locked object"):
-        editing.ResetFrame(5).run(document)
+        editing.BackToTracked(5, 2).run(document)
     np.testing.assert_array_equal(document.snapshot.labels(5), before)
     editing.ChangeObject(1, locked=False).run(document)
-    editing.ResetFrame(5).run(document)
+    editing.BackToTracked(5, 2).run(document)
     assert (document.snapshot.labels(5) == 2).sum() == 100
 
 
@@ -421,13 +420,22 @@ def test_drawing_does_not_overwrite_locked_objects(session, document):
         np.testing.assert_array_equal(document.snapshot.labels(frame) == 2, truth(frame) == 2)
 
 
-def test_reset_frame_keeps_masks_of_locked_objects(session, document):
-    draw(session, 0, 1, 2)
-    editing.ChangeObject(2, locked=True).run(document)
-    editing.ResetFrame(0).run(document)
-    assert set(document.snapshot.drawn_masks(0)) == {2}
-    with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked objects"):
-        editing.ResetFrame(0).run(document)
+def test_object_goes_back_to_its_tracked_masks(session, document):
+    draw_and_track(session, 1, 2)
+    before = list_labels(document)
+    for frame in (3, 5):
+        draw(session, frame, 2)
+        editing.FillPolygon(frame, 1, square(50, 2, 5)).run(document)
+    step = document.log.head
+    assert run_action(session, {"do": "back_to_tracked", "frame": 0, "last": 11, "object_id": 1}).count == 2
+    assert document.log.head == step + 1
+    np.testing.assert_array_equal(list_labels(document), before)
+    assert document.snapshot.drawn_masks(0).keys() == {1, 2}  # nothing is tracked there
+    assert [*document.snapshot.drawn_masks(3)] == [*document.snapshot.drawn_masks(5)] == [2]
+    with pytest.raises(InputError, match="back to tracked: no drawn mask of object 1 to remove"):
+        editing.BackToTracked(0, 1, last=11).run(document)
+    editing.BackToTracked(0, 1).run(document)
+    assert document.snapshot.drawn_masks(0).keys() == {2}
 
 
 def test_upload_keeps_masks_of_a_locked_object(session, document):

@@ -282,17 +282,20 @@ class History(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.model.now.locked)
-    @rule(frame=frames)
-    def reset_frame(self, frame) -> None:
-        locked = self.model.now.locked
+    @rule(data=st.data(), frame=frames)
+    def back_to_tracked(self, data, frame) -> None:
+        object_id, locked = self.pick(data), self.model.now.locked
 
         def change(snapshot: Snapshot) -> None:
+            assert not locked[object_id], "a locked object was changed"
             snapshot.drawn = {
-                key: mask for key, mask in snapshot.drawn.items() if key[0] != frame or locked.get(key[1], False)
+                key: mask
+                for key, mask in snapshot.drawn.items()
+                if key[0] != frame or (key[1] != object_id and key[1] in locked)
             }
 
         before = self.model.show(frame)
-        self.follow(change, lambda: editing.ResetFrame(frame).run(self.document))
+        self.follow(change, lambda: editing.BackToTracked(frame, object_id).run(self.document))
         after = self.model.show(frame)
         assert all(after[p] == before[p] for p in PIXELS if locked.get(before[p])), "a locked object was covered"
 

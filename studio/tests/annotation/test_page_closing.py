@@ -232,7 +232,7 @@ def test_strokes_in_both_requests_of_a_close_are_stored_once(new_page, document)
     wire.wait_unsent()
     with new_page.tab.expect_response(lambda answer: len(answer.request.post_data or "") > 65536):
         new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
-    assert [step.title for step in document.log.steps.values()] == ["brush"] * 6
+    assert [step.title for step in document.log.steps.values()] == ["brush object 1"] * 6
     assert [*document.snapshot.objects] == [1]
 
 
@@ -252,7 +252,7 @@ def test_long_strokes_after_a_removed_object_outlive_a_close(new_page, session):
     new_page.stroke((5, 35), (20, 35))
     with new_page.tab.expect_response("**/edits?*"):
         new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
-    wait_until(lambda: [step.title for step in document.log.steps.values()].count("brush") == 3)
+    wait_until(lambda: [step.title for step in document.log.steps.values()].count("brush object 1") == 3)
     assert [*document.snapshot.objects] == [2, 3]
 
 

@@ -67,7 +67,7 @@ def test_buttons_without_effect_on_a_frame_are_disabled(page, session, one_objec
 def test_hint_ends_with_the_next_action(page, one_object):
     page.drag((5, 20), (10, 20))
     page.key_done("Control+z")
-    page.wait_status("brush: undone")
+    page.wait_status("brush object 1: undone")
     page.key_done("j")
     page.wait_no_status()
 

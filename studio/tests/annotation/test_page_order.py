@@ -387,7 +387,7 @@ def test_undo_waits_for_loaded_masks(page, session, tmp_path):
     page.wait_status("undone")
     page.wait_idle()
     assert page.labels(0)[30, 15] == 1
-    assert list_titles(session.document)[0] == "brush"
+    assert list_titles(session.document)[0] == "brush object 1"
 
 
 @pytest.mark.parametrize("key", ["e", *slow("ArrowRight", "n", "t")])

@@ -217,7 +217,7 @@ def test_outdated_frames_show_and_are_asked_about(page, session):
         page.tab.click(f"dialog[open] button[value='{choice}']")
 
     page.key("Shift+E")
-    for choice in ("", "export as they are"):
+    for choice in ("", "continue"):
         page.tab.click("#export-start:enabled")
         answer(choice)
         if not choice:
@@ -277,7 +277,7 @@ def test_edit_of_the_history_is_gone_back_to(page, one_object):
     page.key_done("m")
     page.tab.click("#open-history")
     page.tab.wait_for_selector("#steps li:first-child >> text=now")
-    assert page.tab.inner_text("#steps li:nth-child(2)").startswith("brush, frame 0 · ")
+    assert page.tab.inner_text("#steps li:nth-child(2)").startswith("brush object 1, frame 0 · ")
     with page.done():
         page.tab.click("[aria-label='Back to brush, frame 0']")
     page.wait_until(lambda: page.labels(0)[30, 10] == 1)

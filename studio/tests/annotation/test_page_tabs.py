@@ -176,11 +176,11 @@ def test_undo_button_names_a_step_of_another_window(page, session, context, serv
     other = Page(context, served.url)
     other.key("b")
     other.drag((10, 10), (14, 10))
-    page.tab.wait_for_selector("#undo:disabled[title$='brush, made in another window']")
+    page.tab.wait_for_selector("#undo:disabled[title$='brush object 1, made in another window']")
     page.key("Control+z")
     page.wait_status("made in another window; undo it there")
     other.tab.close()
-    page.tab.wait_for_selector("#undo:enabled[title$='brush']")
+    page.tab.wait_for_selector("#undo:enabled[title$='brush object 1']")
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ def test_space_plays_after_a_button_was_clicked(page, session):
     draw(session, 0, 1)
     draw(session, 1, 1)
     with page.done():
-        page.tab.click("#reset-frame")
+        page.tab.click("#back-to-tracked")
     page.key("ArrowRight")
     page.wait_frame(1)
     page.key("Space")

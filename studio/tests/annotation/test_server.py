@@ -330,10 +330,10 @@ def test_undo_spares_steps_of_another_open_page(served):
     mine, other = served.open("socket?page=1"), served.open("socket?page=2")
     mine.do("fill_polygon", frame=0, object_id=None, points=square(5, 5, 10))
     other.do("fill_polygon", frame=0, object_id=None, points=square(25, 5, 10))
-    assert "outline, was made in another window" in mine.do("undo")["error"]
-    assert other.do("undo")["result"]["title"] == "outline"
-    assert "outline, was made in another window" in mine.do("redo")["error"]
-    assert mine.do("undo")["result"]["title"] == "outline"
+    assert "outline object 2, was made in another window" in mine.do("undo")["error"]
+    assert other.do("undo")["result"]["title"] == "outline object 2"
+    assert "outline object 2, was made in another window" in mine.do("redo")["error"]
+    assert mine.do("undo")["result"]["title"] == "outline object 1"
     assert served.post("/masks/3?page=2", png(truth(3))).is_success
     assert "load masks, was made in another window" in mine.do("undo")["error"]
     assert other.do("undo")["result"]["title"] == "load masks"
@@ -354,7 +354,7 @@ def test_page_that_reconnects_keeps_its_steps(served):
     last = served.open("socket?page=1")
     last.do("describe")
     assert "made in another window" in other.do("undo")["error"]
-    assert last.do("undo")["result"]["title"] == "outline"
+    assert last.do("undo")["result"]["title"] == "outline object 1"
 
 
 def test_default_port_stays_the_same_while_it_is_free(monkeypatch):
@@ -380,7 +380,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
             assert first == {"object_id": 1, "lost_pixels": {}}
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
             assert third["lost_pixels"] == {"1": 36}
-        assert connection.do("describe")["result"]["history"][0]["title"] == "change object"
+        assert connection.do("describe")["result"]["history"][0]["title"] == "change object 1"
         served.close()
     session = reopen(folder)
     session.document.undo()

@@ -2,10 +2,14 @@
 
 import json
 
+import pytest
+
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Origin
+from aotlab_studio.review.checks import Check
 from aotlab_studio.session.actions import Describe, ListFramesToCheck, run_action
+from aotlab_studio.session.session import UnfinishedError
 from studio.tests.annotation.sessions import draw, draw_and_track, run_job
 from studio.tests.annotation.trackers import TruthTracker
 
@@ -23,6 +27,22 @@ def test_video_is_done_until_it_is_set_again(folder, session, document, reopen):
     draw(session, 1, 1)
     document.undo()
     assert reopen(folder).document.status == "done"
+
+
+def test_done_is_refused_while_frames_are_left_to_check(session, document, checks):
+    draw_and_track(session, 1)
+    checks += [Check(3, 1, "unsure", 0.5), Check(3, 1, "jump", 0.4), Check(5, 1, "unsure", 0.3)]
+    done = {"do": "set_done", "done": True}
+    with pytest.raises(UnfinishedError, match=r"^2 frames left to check. Mark the clip as done\?$"):
+        run_action(session, done)
+    assert document.status == "in progress"
+    run_action(session, done | {"force": True})
+    assert document.status == "done"
+    run_action(session, {"do": "set_done", "done": False})
+    for frame in (3, 5):
+        editing.SetChecked(frame, True).run(document)
+    run_action(session, done)
+    assert document.status == "done"
 
 
 def test_video_without_an_edit_is_to_do(folder, session, document, reopen):

@@ -15,7 +15,7 @@ from aotlab.internal import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import DocumentEvent, FrameEvent, ResultsEvent
-from aotlab_studio.document.log import Changes, Layer
+from aotlab_studio.document.log import Changes, Layer, Origin
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.document.states import find_outdated, list_outdated
@@ -26,6 +26,7 @@ from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,
+    find_pending,
     hold,
     list_labels,
     list_titles,
@@ -67,7 +68,7 @@ def test_directions_of_an_object_drawn_on_two_frames_are_merged(session):
 def test_both_directions_start_from_the_visible_mask(session, drawn_frame):
     draw(session, 6, 2)
     run_job(session, 6, last=8)
-    editing.ResetFrame(6).run(session.document)
+    editing.BackToTracked(6, 2).run(session.document)
     draw(session, drawn_frame, 1)
     run_job(session, 7, "both")
     assert list_visible_frames(session, 1) == list(range(LENGTH))
@@ -181,7 +182,7 @@ def test_failed_request_after_an_edit_keeps_results_current(session, document):
 
     session.runner.make_tracker = make_tracker
     assert run_job(session, 0).status == "failed"
-    assert list_titles(document) == ("change object", None)
+    assert list_titles(document) == ("change object 1", None)
     assert list_outdated(document.snapshot) == []
 
 
@@ -268,7 +269,7 @@ def test_stop_before_the_first_frame_removes_the_step(session, document):
     loaded.set()
     wait_for(job)
     assert (job.status, tracker.calls) == ("stopped", [])
-    assert list_titles(document) == ("drawn", None)
+    assert list_titles(document) == ("drawn object 1", None)
     assert list_outdated(document.snapshot) == []
 
 
@@ -366,8 +367,20 @@ def test_lock_stops_a_request_in_its_first_direction(session, job_in_its_first_d
 def test_request_stopped_in_its_first_direction_is_undone(session, document, job_in_its_first_direction):
     Stop().run(session)
     wait_for(job_in_its_first_direction)
-    assert list_titles(document) == ("drawn", None)
+    assert list_titles(document) == ("drawn object 1", None)
     assert list_outdated(document.snapshot) == []
+
+
+def test_request_of_a_page_is_canceled_at_a_stop(session, document):
+    document.listeners[lambda event: None] = "page 1"
+    draw(session, 0, 1)
+    hold(session, 0)
+    run_action(session, {"do": "track", "frame": 0}, Origin(page="page 1"))
+    Stop().run(session)
+    job = wait_for(session.runner.job)
+    assert (job.status, job.problem) == ("stopped", None)
+    assert list_titles(document) == ("drawn object 1", None)
+    assert not find_pending(document.snapshot)
 
 
 def test_object_locked_between_both_directions_stops_the_run(session, document):

@@ -70,9 +70,9 @@ def test_step_of_the_history_can_be_gone_back_to(session, document):
     draw(session, 4, 1)
     history = run_action(session, {"do": "list_history"})
     assert [(item.step, item.label) for item in history] == [
-        (4, "drawn, frame 4"),
-        (2, "drawn, frame 0"),
-        (1, "new object"),
+        (4, "drawn object 1, frame 4"),
+        (2, "drawn object 1, frame 0"),
+        (1, "new object 1"),
     ]
     assert all(item.time for item in history)
     run_action(session, {"do": "restore_step", "step": 2})
@@ -81,3 +81,24 @@ def test_step_of_the_history_can_be_gone_back_to(session, document):
     assert list_visible_frames(session) == [0, 4]
     with pytest.raises(InputError, match="step 9: no such step; choose one of the history"):
         run_action(session, {"do": "restore_step", "step": 9})
+
+
+def test_strokes_of_one_tool_are_one_line_of_the_history(session, document):
+    draw(session, 0, 1)
+    editing.ChangeObject(1, name="koi").run(document)
+    before = list_labels(document)
+    stroke = {"do": "paint", "object_id": 1, "radius": 1}
+    for x in range(5, 9):
+        run_action(session, stroke | {"frame": 0, "points": [[x, 5]], "erase": True})
+    run_action(session, stroke | {"frame": 0, "points": [[50, 5]]})
+    run_action(session, stroke | {"frame": 1, "points": [[50, 5]]})
+    history = run_action(session, {"do": "list_history"})
+    assert [item.label for item in history] == [
+        "brush koi, frame 1", "brush koi, frame 0", "erase koi, frame 0 (4 strokes)", "change object 1",
+        "drawn object 1, frame 0", "new object 1",
+    ]  # fmt: skip
+    run_action(session, {"do": "restore_step", "step": history[2].step})
+    assert document.snapshot.labels(0)[5, 5:9].sum() == 0
+    assert not document.snapshot.labels(0)[5, 50]
+    run_action(session, {"do": "restore_step", "step": history[3].step})
+    np.testing.assert_array_equal(list_labels(document), before)

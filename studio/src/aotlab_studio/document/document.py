@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 
 import msgspec
@@ -240,14 +240,24 @@ class Document:
         return events.StepInfo(step.title, step.time, step.frame, page)
 
     def list_history(self) -> list[events.HistoryEntry]:
-        """Return the edits that lead to what is shown, newest first, at most `MAX_HISTORY`."""
-        entries, number = list[events.HistoryEntry](), self.log.undo_step
-        while number > self.log.last_import and len(entries) < MAX_HISTORY:
-            step = self.log.steps[number]
-            label = step.title if step.frame is None else f"{step.title}, frame {step.frame}"
-            entries.append(events.HistoryEntry(number, step.time, label))
+        """Return the edits that lead to what is shown, newest first, at most `MAX_HISTORY`.
+
+        Equal ones of a frame that follow each other, such as strokes, are one entry with the newest step.
+        """
+        numbers, number = list[int](), self.log.undo_step
+        while number > self.log.last_import:
+            numbers.append(number)
             number = self.log.parents[number]
-        return entries
+        entries = list[events.HistoryEntry]()
+        for (title, frame), group in groupby(
+            numbers, lambda key: (self.log.steps[key].title, self.log.steps[key].frame)
+        ):
+            first, *others = group
+            noun = "strokes" if self.log.steps[first].action == "paint" else "times"
+            label = title if frame is None else f"{title}, frame {frame}"
+            label += f" ({len(others) + 1} {noun})" if others else ""
+            entries.append(events.HistoryEntry(first, self.log.steps[first].time, label))
+        return entries[:MAX_HISTORY]
 
     def add_tracked_masks(self, layer_id: int, tracked: LayerFrame, ids: np.ndarray) -> bool:
         """Store the tracked masks of a frame, H×W ids, in a layer.
@@ -319,7 +329,7 @@ class Document:
         with self.lock:
             number = self.log.redo_step if move == "redo" else self.log.undo_step
             if (step := self._describe_step(number)) is not None:
-                if step.page not in (None, self.origin.page):
+                if move != "cancel" and step.page not in (None, self.origin.page):
                     problem = f"the last step, {step.title}, was made in another window"
                     raise InputError(f"{move}: {problem}; {move} it there")
                 self.append(log.HeadRecord(move))

@@ -90,8 +90,9 @@ def edit_mask(
 ) -> EditResult:
     """Change the mask of an object on a frame, or add an object with this mask if ``object_id`` is None.
 
-    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked. A new object without a
-    pixel raises `InputError`; with ``require_change``, so does an edit that changes no pixel.
+    The mask is then drawn. Other objects lose the pixels that it gains, unless they are locked. The title of the step
+    is ``title`` and the name of the object. A new object without a pixel raises `InputError`; with ``require_change``,
+    so does an edit that changes no pixel.
     """
     with document.lock:
         if object_id is not None:
@@ -111,12 +112,13 @@ def edit_mask(
         if object_id is None:
             item = _make_object(document)
             object_id, objects[item.id] = item.id, item
+        name = (objects or snapshot.objects)[object_id].name
         masks = {**drawn_masks, object_id: document.masks.encode(after, new_pngs)}
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
                 masks[key] = document.masks.encode(drawn & ~after, new_pngs)
         result = EditResult(object_id, count_pixels(labels[after & ~before]))
-        document.edit(title, Changes(objects, {frame: masks}), frame, new_pngs, result)
+        document.edit(f"{title} {name}", Changes(objects, {frame: masks}), frame, new_pngs, result)
         return result
 
 
@@ -133,9 +135,8 @@ class Paint(Edit, frozen=True):
     def run(self, document: Document) -> EditResult:
         area = painting.draw_stroke(document.masks.size, self.points, self.radius)
         edit = _edit_area(document, self.frame, area, erase=self.erase, keep_others=self.keep_others)
-        return edit_mask(
-            document, self.frame, self.object_id, edit, "eraser" if self.erase else "brush", require_change=True
-        )
+        title = "erase" if self.erase else "brush"
+        return edit_mask(document, self.frame, self.object_id, edit, title, require_change=True)
 
 
 class FillPolygon(Edit, frozen=True):
@@ -305,27 +306,39 @@ class MarkAbsent(Edit, frozen=True):
         return edit_mask(document, self.frame, self.object_id, np.zeros_like, "mark absent")
 
 
-class ResetFrame(Edit, frozen=True):
-    """Remove the drawn masks of a frame, except of locked objects, so that tracked masks show again."""
+class BackToTracked(Edit, frozen=True):
+    """Remove the drawn mask of an object on ``frame``; or up to ``last``, those with a tracked mask, which shows again.
+
+    Raises `InputError` if there is none, or if a tracked mask would cover a locked object.
+    """
 
     frame: int
+    object_id: int
+    last: NonNegativeInt | None = None
 
-    def run(self, document: Document) -> None:
+    def run(self, document: Document) -> ChangedFrames:
         with document.lock:
-            snapshot = document.snapshot
-            masks = snapshot.drawn_masks(self.frame)
-            locked = {key: masks[key] for key in snapshot.locked_ids if key in masks}
-            if masks == locked:
-                raise InputError(f"reset frame: no drawn mask on frame {self.frame}, except of locked objects")
-            changes = Changes(drawn_masks={self.frame: locked or None})
-            covers_locked = False
+            item, snapshot = require_editable(document, self.object_id), document.snapshot
+            is_tracked = snapshot.flag_tracked(snapshot.expand_merged_ids([item.id]))
+            drawn_masks = dict[int, dict[int, str] | None]()
+            for frame in _list_frames(snapshot, self.frame, self.last):
+                masks = snapshot.drawn_masks(frame)
+                if item.id in masks and (is_tracked[frame] or self.last is None):
+                    drawn_masks[frame] = {key: digest for key, digest in masks.items() if key != item.id} or None
+            if not drawn_masks:
+                raise InputError(f"back to tracked: no drawn mask of {item.name} to remove")
+            changes = Changes(drawn_masks=drawn_masks)
             after = snapshot.with_changes(changes)
-            with suppress(InputError):  # a damaged mask, which a reset removes
-                labels = snapshot.labels(self.frame)
-                covers_locked = (np.isin(labels, snapshot.locked_ids) & (after.labels(self.frame) != labels)).any()
-            if covers_locked:
-                raise InputError("reset frame: a tracked mask would cover a locked object; unlock it first")
-            document.edit("reset frame", changes, self.frame)
+            for frame in drawn_masks if snapshot.locked_ids else ():
+                covered = np.zeros(snapshot.size, bool)
+                with suppress(InputError):  # a damaged mask, which this removes
+                    labels = snapshot.labels(frame)
+                    covered = np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)
+                if covered.any():
+                    raise InputError(f"frame {frame}: the tracked mask would cover a locked object; unlock it first")
+            result = ChangedFrames(len(drawn_masks))
+            document.edit(f"back to tracked {item.name}", changes, min(drawn_masks), result=result)
+            return result
 
 
 class SplitObject(Edit, frozen=True):
@@ -344,7 +357,7 @@ class SplitObject(Edit, frozen=True):
                 raise InputError("split: the point is not on the object; click on the part to split off")
             if (piece == mask).all():
                 raise InputError("split: the object is in one piece; erase a gap between its parts first")
-            return edit_mask(document, self.frame, None, lambda _: piece, "split object")
+            return edit_mask(document, self.frame, None, lambda _: piece, "split off")
 
 
 class Reassign(Edit, frozen=True):
@@ -361,7 +374,7 @@ class Reassign(Edit, frozen=True):
             if piece is None:
                 raise InputError(f"reassign: click on a part of another object, which becomes {item.name}'s")
             require_editable(document, int(labels[piece][0]))
-            return edit_mask(document, self.frame, self.object_id, lambda mask: mask | piece, "reassign part")
+            return edit_mask(document, self.frame, self.object_id, lambda mask: mask | piece, "reassign to")
 
 
 class AddObject(Edit, frozen=True):
@@ -371,7 +384,7 @@ class AddObject(Edit, frozen=True):
         with document.lock:
             item = _make_object(document)
             result = EditResult(item.id)
-            document.edit("new object", Changes(objects={item.id: item}), result=result)
+            document.edit(f"new {item.name}", Changes(objects={item.id: item}), result=result)
             return result
 
 
@@ -402,7 +415,7 @@ class ChangeObject(Edit, frozen=True):
             if self.color is None:
                 item = document.schema.color_object(item, document.snapshot.objects)
             classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
-            document.edit("change object", Changes({self.object_id: item}, classes=classes))
+            document.edit(f"change {before.name}", Changes({self.object_id: item}, classes=classes))
 
 
 class DeleteObject(Edit, frozen=True):
@@ -412,8 +425,8 @@ class DeleteObject(Edit, frozen=True):
 
     def run(self, document: Document) -> None:
         with document.lock:
-            require_editable(document, self.object_id)
-            document.edit("delete object", Changes(objects={self.object_id: None}))
+            item = require_editable(document, self.object_id)
+            document.edit(f"delete {item.name}", Changes(objects={self.object_id: None}))
 
 
 class MergeObjects(Edit, frozen=True):
@@ -450,7 +463,7 @@ class MergeObjects(Edit, frozen=True):
             changes = Changes(
                 objects, drawn_masks, merged={self.object_id: self.into}, attributes={self.into: above or below}
             )
-            document.edit("merge objects", changes, new_pngs=new_pngs)
+            document.edit(f"merge {item.name} into {target.name}", changes, new_pngs=new_pngs)
 
 
 class ClearTracking(Edit, frozen=True):

@@ -22,7 +22,7 @@ class StepInfo(Struct, frozen=True):
 
 
 class HistoryEntry(Struct, frozen=True):
-    """An edit in the history, which `RestoreStep` goes back to."""
+    """Edits of one kind in the history; `RestoreStep` goes back to the state after the last one, ``step``."""
 
     step: int
     time: str

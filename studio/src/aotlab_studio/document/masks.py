@@ -79,7 +79,7 @@ class MaskStore:
             with suppress(Exception):  # decoders raise any
                 mask = decode_png(content) > 0
             if mask is None or _digest_mask(mask) != digest:
-                raise InputError("a drawn mask is damaged; reset the frame, then draw it again")
+                raise InputError("the drawn mask is damaged; press R to remove it, then draw it again")
             self._cache.put(digest, mask)
         return mask
 

@@ -241,11 +241,11 @@ class Snapshot:
     def drawn_labels(self, index: int) -> np.ndarray:
         """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""
         labels = np.zeros(self.size, np.uint16)
-        try:
-            for object_id, digest in self.drawn_masks(index).items():
+        for object_id, digest in self.drawn_masks(index).items():
+            try:
                 labels[self._masks.read(digest)] = object_id
-        except InputError as error:
-            raise InputError(f"frame {index}: {error}") from error
+            except InputError as error:
+                raise InputError(f"frame {index}, {self.objects[object_id].name}: {error}") from error
         return labels
 
     def scores(self, index: int) -> dict[int, Score]:

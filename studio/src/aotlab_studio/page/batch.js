@@ -5,7 +5,7 @@ import {
   addIcons, CoalescedTask, createElement, element, elements, findOptions, formatCount, formatDuration, setLabel,
 } from './dom.js';
 import { isShortcut, onSubmit, RowList } from './fields.js';
-import { clearErrorAfter, showError, showMessage } from './messages.js';
+import { clearErrorAfter, sendOrForce, showError, showMessage } from './messages.js';
 
 /** @import { Answer, Clip, ExportedClips, Failure } from './protocol.js' */
 
@@ -136,12 +136,12 @@ class ClipRow {
 
   /** Mark the clip as done, or as not done. @param {boolean} done */
   async setDone(done) {
-    await clearErrorAfter(this.sendDone(done).catch(showError));
+    await clearErrorAfter(sendOrForce((values) => this.sendDone({ done, ...values })));
     await fetchTask.run();
   }
 
-  async sendDone(/** @type {boolean} */ done) {
-    const answers = await post(`clip/${this.address}/edits`, [{ do: 'set_done', done }]);
+  async sendDone(/** @type {{done: boolean, force?: boolean}} */ message) {
+    const answers = await post(`clip/${this.address}/edits`, [{ do: 'set_done', ...message }]);
     const [answer] = /** @type {(Answer | Failure)[]} */ (answers);
     if ('error' in answer) throw toError(answer);
   }

@@ -90,11 +90,6 @@ class EditHistory {
     return ask('Undo', createElement('p', {}, text), 'undo');
   }
 
-  async resetFrame() {
-    const { frame } = playback;
-    this.offerUndo(await queue.edit('reset_frame', { frame }), `Drawn masks of frame ${frame} removed`);
-  }
-
   /** Show the edits in a dialog. */
   async showSteps() {
     const { error, result = [] } = await queue.edit('list_history', {});

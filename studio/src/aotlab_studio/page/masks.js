@@ -25,6 +25,8 @@ class MaskEdits {
       field.onblur = () => { this.isPreviewed = false; this.previewTask.run(); };
     }
     subscribe(['shown', 'marks'], () => focusViewIfLost(() => this.show()));
+    selection.subscribe(() => focusViewIfLost(() => this.show()));
+    element('on-range').onchange = () => this.show();
     element('reshape').onclick = () => playback.addCommand(() => this.reshape(), true);
   }
 
@@ -33,7 +35,7 @@ class MaskEdits {
     const { marks, shown: { frame, labels } } = state;
     element('copy').disabled = element('copy-next').disabled = ![...labels?.presentIds ?? []].some(Boolean);
     element('paste').disabled = this.copiedFrame < 0;
-    element('reset-frame').disabled = ![...marks.values()].some((row) => isDrawn(row[frame]));
+    element('back-to-tracked').disabled = !element('on-range').checked && !isDrawn(marks.get(selection.id)?.[frame]);
   }
 
   /** Frames to change: this one, or those of the range to track; undefined: the range is invalid. */
@@ -57,6 +59,18 @@ class MaskEdits {
     const { count = 0, warning = '' } = answer.result ?? {};
     const text = `${project.getName(id)}: ${how.shape} on ${formatCount(count, 'frame')}`;
     editHistory.offerUndo(answer, warning ? `${text}. ${warning}` : text);
+  }
+
+  /** Remove the drawn masks of the selected object, so that tracked ones show. */
+  async goBackToTracked() {
+    const { frames } = this;
+    const { item } = selection;
+    const { target } = state;
+    if (!frames) return;
+    const message = /** @type {any} */ ({ ...frames, object_id: null });
+    const answer = await queue.edit('back_to_tracked', message, target);
+    const count = formatCount(answer.result?.count ?? 0, 'frame');
+    editHistory.offerUndo(answer, `${item?.name}: drawn mask removed on ${count}`);
   }
 
   get shape() {

@@ -143,7 +143,7 @@ const groups = /** @type {Record<string, Binding[]>} */ ({
     bindChange('Shift+N', 'copy the selected object, or all, to the next frame', () => maskEdits.copyToNext(),
       'copy-next'),
     bindChange('M', 'mark the object as absent on this frame', () => toolbox.editMask('mark_absent'), 'absent'),
-    bindChange('R', 'remove the drawn masks of this frame', () => editHistory.resetFrame(), 'reset-frame'),
+    bindChange('R', 'remove the drawn mask of the object', () => maskEdits.goBackToTracked(), 'back-to-tracked'),
   ],
   'Frames and view': [
     bindHeld('← →', 'previous, next frame', (key) => step(key === '←' ? -1 : 1), 'previous next-frame'),

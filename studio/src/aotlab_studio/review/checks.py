@@ -24,7 +24,7 @@ MIN_STRAY_SHARE = 0.08
 """Smallest share of an object's pixels in a part that is detached, or was another object's, that needs a check."""
 REASONS = {
     "lost": "is lost",
-    "fragment": "has a part far from the rest",
+    "fragment": "has a stray piece",
     "flip": "has a part that was another object's a frame before",
     "contact": "touches an object of similar color",
     "unsure": "has low confidence",

@@ -21,7 +21,7 @@ from aotlab_studio.protocol import JobProgress
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, snapshot_for_export
 from aotlab_studio.session.prompting import PromptInput, PromptMode, choose_change, draw_prompted
-from aotlab_studio.session.session import Session, find_cut_off
+from aotlab_studio.session.session import Session, UnfinishedError, find_cut_off
 from aotlab_studio.utils.files import stage_files
 from aotlab_studio.utils.video import require_frame
 
@@ -70,11 +70,17 @@ class Redo(SessionAction, frozen=True):
 
 
 class SetDone(SessionAction, frozen=True):
-    """Mark the video as done, or as not done."""
+    """Mark the video as done, or as not done; raise `UnfinishedError` if frames are left to check."""
 
     done: bool
+    force: bool = False
+    """Mark it as done although frames are left to check."""
 
     def run(self, session: Session) -> None:
+        frames = {check.frame for check in list_checks(session.document.snapshot)}
+        if self.done and frames and not self.force:
+            left = internal.format_count(len(frames), "frame")
+            raise UnfinishedError(f"{left} left to check. Mark the clip as done?")
         session.document.set_done(self.done)
 
 

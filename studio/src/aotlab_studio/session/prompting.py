@@ -164,8 +164,9 @@ def draw_prompted(
             remedy = "Try a tighter box, a click, or the brush, which takes drawn pixels of other objects too"
             raise InputError(f"nothing found there; nothing was changed. {remedy}")
         after = change.apply(before, found, prompts)
+        title = "box" if prompts.box else "scribble" if prompts.scribble else "click"
         if kind == "correct" and not after.any():
             raise InputError("nothing would be left of the object; press M if it is not on this frame")
         if kind == "correct" and (after == before).all():
             raise InputError("nothing found at the click; use the brush or the eraser")
-        return editing.edit_mask(document, frame, object_id, lambda _: after, "prompt")
+        return editing.edit_mask(document, frame, object_id, lambda _: after, title)
