@@ -53,7 +53,8 @@ def test_only_the_selected_object_has_tab_stops(page, two_objects):
 
 
 def test_buttons_without_effect_on_a_frame_are_disabled(page, session, one_object):
-    names = ("#copy", "#copy-next", "#reset-frame")
+    names = ("#copy", "#copy-next", "#back-to-tracked")
+    page.key("1")
     for name in names:
         page.tab.wait_for_selector(f"{name}:enabled")
     assert not page.tab.is_enabled("#paste")
