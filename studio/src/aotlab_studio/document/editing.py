@@ -22,7 +22,7 @@ from aotlab_studio.document.masks import LayerFrame, count_pixels, encode_png
 from aotlab_studio.document.objects import Color, ObjectInfo, check_object, make_object
 from aotlab_studio.document.scores import clip_scores
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.document.states import CURRENT, find_states
+from aotlab_studio.document.states import find_outdated
 from aotlab_studio.utils.video import require_frame
 
 MAX_POINTS = 20_000
@@ -186,7 +186,7 @@ class Reshape(Edit, frozen=True):
         with document.lock:
             item, snapshot = require_editable(document, self.object_id), document.snapshot
             ids = snapshot.expand_merged_ids([item.id])
-            is_current = find_states(snapshot)[item.id] == CURRENT
+            is_current = ~find_outdated(snapshot)[item.id]
             drawn_masks, new_pngs = dict[int, dict[int, str]](), dict[str, bytes]()
             layers, tracked = dict[int, Layer](), list[tuple[int, LayerFrame, bytes]]()
             new_ids, vanishing = dict[tuple[int, bool], int](), 0
