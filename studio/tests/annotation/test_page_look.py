@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from unittest.mock import Mock
 
 import pytest
 
+from aotlab import InputError
 from studio.tests.annotation.browser import VIEWPORT, Page, find_violations, needs_browser
 from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
 from tests.marks import slow
@@ -63,6 +65,18 @@ def test_buttons_without_effect_on_a_frame_are_disabled(page, session, one_objec
     page.key("ArrowRight")
     for name in names:
         page.tab.wait_for_selector(f"{name}:disabled")
+
+
+def test_number_of_refused_edits_is_shown(page, session, one_object, monkeypatch):
+    page.key("1")
+    with monkeypatch.context() as patch:
+        patch.setattr(session.document.log, "append", Mock(side_effect=InputError("the disk is full")))
+        for x in (5, 10, 15):
+            page.drag((x, 20), (x, 25))
+    page.wait_status("the disk is full (3 edits were not stored)")
+    page.drag((20, 20), (20, 25))
+    page.wait_no_status()
+    assert page.labels(0)[22, 20] == 1
 
 
 def test_hint_ends_with_the_next_action(page, one_object):

@@ -2,7 +2,7 @@
 
 import { connection } from './connection.js';
 import { element } from './dom.js';
-import { clearErrorAfter, sendOrForce, showHint } from './messages.js';
+import { CANCELED, clearErrorAfter, sendOrForce, showHint, showMessage } from './messages.js';
 import { playback } from './playback.js';
 import { selection } from './selection.js';
 import { state, update } from './store.js';
@@ -35,6 +35,7 @@ class EditQueue {
   repeatableActions = /** @type {string[]} */ ([]); // the server carries out each message once
   previous = /** @type {Promise<unknown>} */ (Promise.resolve()); // settles after all queued edits
   requestCount = 0; // number of pending answers
+  refused = { text: '', count: 0 }; // last error of edits, and the number of edits in a row that had it
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
   addPending(by) {
@@ -81,10 +82,19 @@ class EditQueue {
       const answer = await sendOrForce((values) => (
         connection.call(action, { ...fullMessage, ...values }, resendId)));
       if (!answer.error) await this.showAnswer(answer, message, target);
+      if (resendId) this.countRefused(answer.error);
       return answer;
     } finally {
       this.addPending(-count);
     }
+  }
+
+  /** Show how many edits in a row had the same error, for example as the disk is full. @param {Error} [error] */
+  countRefused(error) {
+    const text = error?.message ?? '';
+    this.refused = { text, count: text === this.refused.text ? this.refused.count + 1 : 1 };
+    const { count } = this.refused;
+    if (error && error !== CANCELED && count > 1) showMessage(`${text} (${count} edits were not stored)`, true);
   }
 
   /** Show the masks after an answer, and what it created. @param {ActionAnswer<any>} answer @param {object} message
