@@ -49,7 +49,7 @@ class VideoFile(Output):
     """Video with the rate, times, size and pixel aspect of the source."""
 
     file_name, description = "overlay.mp4", "the video with masks and ids drawn in"
-    bytes_per_pixel, accepts_streams = 0.1, True
+    accepts_streams = True
 
     def open(self, path: Path, context: OutputContext) -> None:
         super().open(path, context)

@@ -39,8 +39,6 @@ class Output(ABC):
     """Name of the file or folder in the folder of results; further files may be written beside it."""
     description = ""
     """Content in a few words, for --write help."""
-    bytes_per_pixel = 0.02
-    """Bytes for each pixel of a frame, or of each object if `per_object`; measured on ``rabbit.mp4``."""
     per_object = False
     """Whether it has a file or folder for each object."""
     needs_soft = False

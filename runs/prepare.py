@@ -88,15 +88,6 @@ class PreparedRun:
             soft=self.options.stores_soft, digests=dict(self.digests),
         )  # fmt: skip
 
-    def estimate_bytes(self) -> int:
-        """Estimate the size of the results in bytes; 0 for a stream."""
-        height, width = self.source.size
-        options = self.options
-        bytes_per_pixel = 0.02 + 0.3 * options.stores_soft * len(self.objects)
-        for output in options.make_outputs().values():
-            bytes_per_pixel += output.bytes_per_pixel * (len(self.objects) if output.per_object else 1)
-        return int(height * width * (self.frames.count or 0) * bytes_per_pixel)
-
 
 def prepare(job: Job, folder: Path, loader: LazyTracker, options: RunOptions, *, strict: bool = False) -> PreparedRun:
     """Open and check everything that a job needs; no model is loaded, and nothing is written.

@@ -35,7 +35,6 @@ from aotlab.tools.cli.options import (
 from aotlab.tools.cli.track_report import (
     STATUSES,
     describe_run,
-    report_disk_space,
     report_jobs,
     report_plans,
     report_result,
@@ -100,8 +99,6 @@ def track_video(prepared: PreparedRun, *, force: bool, dry_run: bool) -> int:
         print(f"{describe_run(prepared)}, into {folder}", flush=True)
     if dry_run:
         print(f"status: {STATUSES[action]}")
-        if action != "reuse":
-            report_disk_space(folder, prepared.estimate_bytes())
         return 0
     return report_result(run(prepared, force=force), folder, realtime=prepared.options.realtime)
 
@@ -266,7 +263,7 @@ def main(
     folder = output or (default_output(str(job_list)) if job_list else Path(f"videos{RESULTS_SUFFIX}"))
     jobs = read_jobs(job_list) if job_list else list_video_jobs(video)
     batch = Batch(jobs, folder, tracker, options, force=force)
-    return report_plans(batch.plan(), folder) if dry_run else track_list(batch, folder, shard)
+    return report_plans(batch.plan()) if dry_run else track_list(batch, folder, shard)
 
 
 if __name__ == "__main__":

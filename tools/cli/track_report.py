@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, report_failures
-from aotlab.utils.errors import InputError
-from aotlab.utils.text import align_columns, format_bytes, format_count, join_truncated, strip_credentials
+from aotlab.utils.text import align_columns, format_count, join_truncated, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.runs.lists import Outcome
@@ -21,18 +19,6 @@ if TYPE_CHECKING:
 
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """Status of a video in a dry run, by the action of its run."""
-
-
-def report_disk_space(output: Path, num_bytes: int) -> None:
-    """Print how many bytes results take, 0 if unknown; raise `InputError` if the disk has fewer."""
-    folder = output.absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if num_bytes > free:
-        problem = f"the results take about {format_bytes(num_bytes)}, but {format_bytes(free)} are free"
-        raise InputError(problem, subject=output, remedy="free space, write fewer outputs, or choose another folder")
-    rounded = format_bytes(int(float(f"{num_bytes:.0e}")))
-    print(f"results: {f'about {rounded}' if num_bytes else 'size unknown'}; {format_bytes(free)} free")
 
 
 def describe_run(run: PreparedRun) -> str:
@@ -103,10 +89,9 @@ def report_result(result: TrackResult, folder: Path, *, realtime: bool) -> int:
     return 0
 
 
-def report_plans(plans: Iterable[Outcome], folder: Path) -> int:
+def report_plans(plans: Iterable[Outcome]) -> int:
     """Print a row for each video with what a run would do, and every error; return 1 if there is an error, else 0."""
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    num_bytes = 0
     for plan in plans:
         frames, rate, size, objects = str(plan.frames or ""), "", "", ""
         if plan.error:
@@ -115,13 +100,10 @@ def report_plans(plans: Iterable[Outcome], folder: Path) -> int:
             height, width = run.source.size
             frames = "unknown" if run.frames.count is None else str(run.frames.count)
             rate, size, objects = f"{float(run.source.rate):.5g}", f"{width}×{height}", str(len(run.objects))
-            num_bytes += 0 if plan.status == "reuse" else run.estimate_bytes()
         rows.append((plan.job.name, STATUSES.get(plan.status, plan.status), frames, rate, size, objects))
     print(*align_columns(rows, right=2), sep="\n")
     counts = Counter(status for _, status, *_ in rows[1:])
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
-    if num_bytes:
-        report_disk_space(folder, num_bytes)
     return 1 if counts["failed"] else 0
 
 

@@ -65,7 +65,7 @@ class MatteFiles(MatteOutput):
     """``<id>/<frame>.png``: probability of the object in gray, from its first tracked frame on."""
 
     file_name, description = "mattes16", "one folder of gray PNGs per object, 16 bits"
-    bytes_per_pixel, per_object = 0.3, True
+    per_object = True
 
     def write_soft(self, frame: TrackedFrame) -> None:
         for object_id, probability in zip(frame.ids, frame.probabilities, strict=True):
@@ -81,7 +81,6 @@ class AlphaFiles(MatteOutput):
     """
 
     file_name, description = "alpha", "RGBA images of the depth of the video: PNG, or EXR for EXR"
-    bytes_per_pixel = 2.0
     needs_image = True
 
     def write_soft(self, frame: TrackedFrame) -> None:
@@ -108,7 +107,7 @@ class ProResVideo(MatteOutput):
     """Movies of the plate with alpha, with the rate, times, size, colors and time code of the source."""
 
     file_name, description = "alpha.mov", "ProRes 4444 with alpha"
-    bytes_per_pixel, needs_image = 2.0, True
+    needs_image = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -168,7 +167,6 @@ class ExrFiles(MatteOutput):
     """
 
     file_name, description = "exr", "OpenEXR: the plate, and a layer with the alpha of each object"
-    bytes_per_pixel = 10.0
     needs_image = True
 
     def open(self, path: Path, context: OutputContext) -> None:
@@ -199,7 +197,7 @@ class ExrFiles(MatteOutput):
 class CryptomatteFiles(MatteOutput):
     """``<frame>.exr`` with the ids and coverages of all objects, named as the layers of ``exr``."""
 
-    file_name, description, bytes_per_pixel = "cryptomatte", "OpenEXR with Cryptomatte ids of all objects", 1.8
+    file_name, description = "cryptomatte", "OpenEXR with Cryptomatte ids of all objects"
 
     def write_soft(self, frame: TrackedFrame) -> None:
         layers = read_alphas(frame, self.context)

@@ -7,7 +7,6 @@ import signal
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -428,7 +427,6 @@ def test_dry_run_checks_all_clips(clips, out, repeater, capsys):
     assert table[0].split() == ["video", "status", "frames", "fps", "size", "objects"]
     assert table[3:5] == ["c      to track       3   24  48×32        1", "d      failed"]
     assert table[6] == "3 failed, 2 to track"
-    assert table[7].startswith("results: about")
     assert repeater.loads == 1
     assert not out.exists()
     for name in "abcde":
@@ -453,14 +451,6 @@ def test_dry_run_of_a_finished_list_checks_device_and_settings(clips, capsys, re
         assert [track(clips, *args, *flags) for flags in ([], ["--dry-run"])] == [2, 2]
         first, second = capsys.readouterr().err.splitlines()
         assert first == second
-
-
-def test_dry_run_sums_the_space_of_all_clips(clips, out, read_error_line, monkeypatch):
-    out.mkdir()  # may be a disk of its own
-    free = {out: 450}
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(Path(path), 10**12)))
-    assert track(write_jobs(clips, "video,masks", "a,a.png"), "--dry-run") == 0
-    assert "out: the results take about" in read_error_line(track(clips, "--dry-run"))
 
 
 @pytest.mark.slow

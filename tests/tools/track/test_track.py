@@ -6,7 +6,6 @@ import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -252,27 +251,15 @@ DRY_REFUSED = [
     (["--force", "--config", "deaott"], "does not fit deaott"),
     (["memory.policy=every_nth", "memory.frames=4"], "memory.frames: no effect"),
     (["--write", "masks"], "already contains results of a different run (video: clip before, video now; "),
-    (["--force", "--write", "mattes16"], "results take about 3.81 KB, but 3 KB are free"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("args", "words"), DRY_REFUSED, ids=lambda value: str(value)[-40:])
-def test_dry_run_refuses_what_a_run_refuses(
-    video, mask, tmp_path, read_error_line, monkeypatch, args, words, real_tracker
-):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=3000))
+def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_line, args, words, real_tracker):
     write_results(tmp_path / "out", size=(32, 48))
     before = snapshot(tmp_path / "out")
     assert words in read_error_line(track(video, tmp_path, mask, args=["--dry-run", *args]))
     assert snapshot(tmp_path / "out") == before
-
-
-def test_size_of_results_is_estimated_from_the_first_frame_on(tmp_path, monkeypatch, read_error_line):
-    video = write_texture(tmp_path / "video.mkv", count=40)  # Matroska states no number of frames
-    mask = save(tmp_path / "first.png", 1, open_frames(video).size)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1))
-    line = read_error_line(track(video, tmp_path, mask, args=["--start", "10", "--write", "alpha", "--dry-run"]))
-    assert "results take about 1.34 MB, but 1 B are free" in line  # 30 frames
 
 
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
