@@ -16,7 +16,7 @@ from aotlab.configs.schema import Config
 from aotlab.configs.settings import changed
 from aotlab.engine.tracking.groups import find_indices
 from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, prepare_inputs
-from aotlab.engine.tracking.interfaces import SegmentingTracker, TwoStepTracker, VideoTracker
+from aotlab.engine.tracking.interfaces import SegmentingTracker, VideoTracker
 from aotlab.engine.tracking.options import TrackerOptions, describe_tracker, find_tracker_plugin
 from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.tracker import Tracker
@@ -45,13 +45,13 @@ class Branch:
         """Predict the masks of a frame H×W×3, mirrored if the branch mirrors; some trackers store it already."""
         if self.flip:
             frame, mask = frame[:, ::-1], None if mask is None else mask[:, ::-1]
-        if isinstance(self.tracker, TwoStepTracker):
+        if isinstance(self.tracker, Tracker):
             return self.tracker.predict(frame, size)
         return self.tracker.step(frame, mask, size=size)
 
     def commit(self, draft: Draft | Prediction, mask: np.ndarray | None) -> Prediction:
         """Store a predicted frame unless it is stored; ``mask``: its object ids H×W, not mirrored."""
-        if isinstance(draft, Prediction) or not isinstance(self.tracker, TwoStepTracker):
+        if isinstance(draft, Prediction) or not isinstance(self.tracker, Tracker):
             return cast(Prediction, draft)
         return self.tracker.commit(draft, mask[:, ::-1] if self.flip and mask is not None else mask)
 
@@ -74,7 +74,7 @@ class Ensemble:
         self.fused_feedback = fused_feedback
         for branch in branches if fused_feedback else ():
             problem = f"{type(branch.tracker).__name__} stores its own masks"
-            require(isinstance(branch.tracker, TwoStepTracker), problem, subject="--feedback fused", remedy="give own")
+            require(isinstance(branch.tracker, Tracker), problem, subject="--feedback fused", remedy="give own")
         self.device = branches[0].tracker.device
         self._frame_shape: tuple[int, ...] | None = None
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from typing_extensions import Self
 
 from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
-from aotlab.engine.tracking.prediction import Draft, Prediction
+from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.prompt import Point, Prompt
 from aotlab.prompting.segmenter import PromptSegmenter
 from aotlab.utils.digests import InputDigests
@@ -103,17 +102,6 @@ class CutDetector(Protocol):
 
     def is_cut(self, frame: FrameLike) -> bool:
         """Return whether a frame follows a cut after the last one."""
-
-
-@runtime_checkable
-class TwoStepTracker(Protocol):
-    """A tracker whose predictions may be changed before they are stored."""
-
-    def predict(self, frame: np.ndarray, size: ImageSize | None = None) -> Draft:
-        """Predict the masks of a frame H×W×3 uint8; nothing changes."""
-
-    def commit(self, draft: Draft, mask: np.ndarray | None = None) -> Prediction:
-        """Store a predicted frame, corrected by its mask H×W of object ids; return its final prediction."""
 
 
 @runtime_checkable

@@ -8,7 +8,6 @@ from .engine.tracking.interfaces import (
     ResumableTracker as ResumableTracker,
     SegmentingTracker as SegmentingTracker,
     TrackerLoader as TrackerLoader,
-    TwoStepTracker as TwoStepTracker,
 )
 from .engine.hooks.hook import Hook as Hook
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
