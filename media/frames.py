@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, SupportsIndex, overload
+from typing import Any, SupportsIndex
 
 import numpy as np
 from PIL import Image
@@ -32,7 +32,7 @@ class FrameSource(ABC):
     """Frames in order; each iteration starts at the first one and keeps one frame in memory.
 
     Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read. Stored frames
-    have a ``len()``, indices and slices, as lists do; streams raise `TypeError`.
+    have a ``len()`` and indices, as lists do; streams raise `TypeError`.
     """
 
     path: Path | None = None
@@ -111,56 +111,20 @@ class FrameSource(ABC):
     def __len__(self) -> int:
         """Return the number of frames that can be read. Raises `TypeError` for a stream."""
         if self.length is None:
-            raise TypeError(
-                f"{self.name}: a stream has no length, indices or slices; iterate over it or save it to a file"
-            )
+            raise TypeError(f"{self.name}: a stream has no length or indices; iterate over it or save it to a file")
         return self.length
 
-    @overload
-    def __getitem__(self, index: SupportsIndex) -> np.ndarray: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> FrameSlice: ...
-
-    def __getitem__(self, index: SupportsIndex | slice) -> np.ndarray | FrameSlice:
-        """Return a frame as `read`, or the frames of a slice; negative indices count from the end.
+    def __getitem__(self, index: SupportsIndex) -> np.ndarray:
+        """Return a frame as `read`; negative indices count from the end.
 
         Raises `IndexError` without such a frame, and `TypeError` for a stream.
         """
-        is_first = self.path is not None and index == 0  # then the frames of a video need not be counted
-        return FrameSlice(self, range(1 if is_first else len(self)))[index]
-
-
-@dataclass(frozen=True)
-class FrameSlice:
-    """Frames of a slice of a source, read when they are used."""
-
-    source: FrameSource
-    indices: range
-    """Their indices in the source."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @overload
-    def __getitem__(self, index: SupportsIndex) -> np.ndarray: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> FrameSlice: ...
-
-    def __getitem__(self, index: SupportsIndex | slice) -> np.ndarray | FrameSlice:
-        """Return a frame, or the frames of a slice. Raises `IndexError` without such a frame."""
-        if isinstance(index, slice):
-            return FrameSlice(self.source, self.indices[index])
-        try:
-            number = self.indices[index]
-        except IndexError:
-            raise IndexError(f"{self.source.name}: index {index} is out of range for {len(self)} frames") from None
-        return self.source.read(number)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames."""
-        return map(self.source.read, self.indices)
+        number = operator.index(index)
+        is_first = self.path is not None and number == 0  # then the frames of a video need not be counted
+        count = 1 if is_first else len(self)
+        if not -count <= number < count:
+            raise IndexError(f"{self.name}: index {number} is out of range for {count} frames")
+        return self.read(number % count)
 
 
 class ImageFrames(FrameSource):

@@ -43,7 +43,7 @@ def open_frames(source: str | Path, options: SourceOptions | Mapping[str, Any] |
     """Open a source of frames and read the first one.
 
     >>> frames = open_frames("video.mp4")
-    >>> first, last, others = frames[0], frames[-1], frames[1:-1]  # H×W×3 uint8 RGB
+    >>> first, last = frames[0], frames[-1]  # H×W×3 uint8 RGB
 
     Args:
         source: a video file, a folder of images, a TIFF stack, a URL (``rtsp://``, ``http://``, ``file://``, ...),

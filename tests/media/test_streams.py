@@ -40,8 +40,8 @@ def test_address_is_read_once_in_order_with_its_times(tmp_path, file_server):
         list(source)
     with pytest.raises(InputError, match="can only be read sequentially"):
         source.read(0)
-    for call in (lambda: len(source), lambda: source[0], lambda: source[:2]):
-        with pytest.raises(TypeError, match="clip: a stream has no length, indices or slices; iterate over it or save"):
+    for call in (lambda: len(source), lambda: source[0]):
+        with pytest.raises(TypeError, match="clip: a stream has no length or indices; iterate over it or save"):
             call()
 
 

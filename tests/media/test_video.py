@@ -369,41 +369,28 @@ def write_numbered(folder, count):
     return folder
 
 
-def test_stored_frames_have_indices_and_slices(tmp_path):
+def test_stored_frames_have_indices(tmp_path):
     for path in (write_numbered(tmp_path / "images", 7), write_texture(tmp_path / "a.mp4", count=7)):
         frames, expected = open_frames(path), list(open_frames(path))
         assert len(frames) == len(expected) == 7
         for index in (0, 3, -1, -7, np.int64(2)):
             np.testing.assert_array_equal(frames[index], expected[index])
-        for part in (slice(2, 5), slice(None), slice(-3, None, 2), slice(None, None, -1), slice(5, 2)):
-            assert len(frames[part]) == len(expected[part])
-            for frame, other in zip(frames[part], expected[part], strict=True):
-                np.testing.assert_array_equal(frame, other)
-        np.testing.assert_array_equal(frames[1:][::2][-1], expected[5])
 
 
 def test_index_beyond_the_frames_rejected(tmp_path):
     frames = open_frames(write_numbered(tmp_path / "images", 4))
-    for call in (lambda: frames[4], lambda: frames[-5], lambda: frames[1:][3], lambda: frames[2:2][0]):
-        with pytest.raises(IndexError, match=r"images: index -?[0345] is out of range for [034] frames"):
-            call()
-    with pytest.raises(TypeError):
-        frames[1.5]
+    for index in (4, -5):
+        with pytest.raises(IndexError, match=f"images: index {index} is out of range for 4 frames"):
+            frames[index]
+    for wrong in (1.5, slice(1, 3)):
+        with pytest.raises(TypeError):
+            frames[wrong]
 
 
 def test_first_frame_is_read_without_an_index_of_the_file(tmp_path, monkeypatch):
     frames = open_frames(write_texture(tmp_path / "a.mp4", count=3))
     monkeypatch.setattr("aotlab.media.video.VideoIndex", None)
     assert frames[0].shape == (120, 160, 3)
-
-
-def test_slice_reads_frames_when_they_are_used(tmp_path):
-    folder = write_numbered(tmp_path / "images", 4)
-    frames = open_frames(folder)[1:]
-    (folder / "2.png").unlink()
-    assert frames[0].max() == 10
-    with pytest.raises(InputError, match=r"2\.png"):
-        list(frames)
 
 
 @pytest.mark.parametrize(("name", "words"), [("1.png", r"1\.png: 8×4.*6×4"), ("0.jpg", "2 images are named 0")])
