@@ -1,11 +1,11 @@
-"""Weights by name: ``aotlab weights list``, ``get r50_deaotl``, ``verify``, ``show bundled``."""
+"""Weights by name: ``aotlab weights list``, ``get r50_deaotl``, ``show bundled``."""
 
 from __future__ import annotations
 
 import click
 from click import UsageError
 
-from aotlab.tools.cli.command import COMMANDS, CommandGroup, report_failures
+from aotlab.tools.cli.command import COMMANDS, CommandGroup
 from aotlab.tools.cli.options import plugin_files
 from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
@@ -89,29 +89,6 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
     for name in names:
         print(zoo.download_weights(name, source=source, overwrite=force))
     return 0
-
-
-@main.command("verify")
-@click.argument("names", metavar="[NAME]...", nargs=-1, help="name in `aotlab weights` (default: all)")
-def verify(names: tuple[str, ...]) -> int:
-    """Verify the digests of stored weights; exit code 1 if one differs."""
-    from aotlab.networks.weights import zoo
-    from aotlab.networks.weights.published import find_published_weights
-
-    for name in names:
-        find_published_weights(name)  # a wrong name is bad input, not a failed check
-    failures = {}
-    for name in names or zoo.list_published_weights():
-        try:
-            if zoo.verify_weights(name) is not None:
-                print(f"{name}: OK")
-            elif names:
-                failures[name] = f"not downloaded yet; run aotlab weights get {name}"
-        except InputError as error:
-            failures[name] = str(error)
-    if not names and not any(map(zoo.find_weights, zoo.list_published_weights())):
-        print(f"nothing is stored in {zoo.weights_folder()}")
-    return report_failures(failures)
 
 
 @main.command("show")

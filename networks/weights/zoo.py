@@ -1,7 +1,6 @@
 """Weights by name: published checkpoints, downloaded and converted once.
 
-They are stored in ``weights`` of `cache_folder`: ``<name>.safetensors``, with a ``<name>.safetensors.sha256`` for
-`sha256sum --check`.
+They are stored in ``weights`` of `cache_folder` as ``<name>.safetensors``.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.networks.weights.published import PublishedWeights, find_published_weights, list_published_weights
 from aotlab.utils.downloads import download
 from aotlab.utils.errors import InputError, require, require_modules, suggest
-from aotlab.utils.files import cache_folder, make_folder, read_text, reading, sha256, write_text
+from aotlab.utils.files import cache_folder, make_folder, reading
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -127,16 +126,6 @@ def find_weights(name: str) -> Path | None:
     return path if _is_file(path) else None
 
 
-def verify_weights(name: str) -> Path | None:
-    """Return the file of named weights, checked against its recorded digest; None if not downloaded."""
-    path = find_weights(name)
-    if path is not None:
-        remedy = f"run aotlab weights get {name} --force"
-        if read_text(_digest_record_path(path), remedy).split()[:1] != [sha256(path)]:
-            raise InputError("has changed since it was stored", subject=path, remedy=remedy)
-    return path
-
-
 def download_weights(name: str, *, source: str | None = None, overwrite: bool = False) -> Path:
     """Download and convert named weights, unless they are stored; return the stored file.
 
@@ -204,7 +193,7 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
 
 
 def _convert(entry: PublishedWeights, raw: Path, path: Path, source: str) -> None:
-    """Load a published file strictly as this variant and store it with its digest; remove a download that fails."""
+    """Load a published file strictly as this variant and store it; remove a download that fails."""
     from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 
     try:
@@ -214,10 +203,4 @@ def _convert(entry: PublishedWeights, raw: Path, path: Path, source: str) -> Non
             raise
         raw.unlink(missing_ok=True)
         raise InputError(str(error).replace(str(raw), source)) from error
-    _digest_record_path(path).unlink(missing_ok=True)
     save_checkpoint(path, model, config)
-    write_text(_digest_record_path(path), f"{sha256(path)}  {path.name}\n")
-
-
-def _digest_record_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")

@@ -43,7 +43,7 @@ COMMON_COMMANDS = {
     "check-data": "Check a folder of frames and masks before training.",
     "submit": "Pack results for a benchmark's server or scoring tool.",
     "export": "Write a model as ONNX graphs.",
-    "weights": "List, download and check the published checkpoints.",
+    "weights": "List and download the published checkpoints.",
 }
 """Help of the commands that are listed first; ``aotlab --help`` imports none of them."""
 OTHER_COMMANDS = {

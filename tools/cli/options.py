@@ -96,8 +96,7 @@ def shard_option(verb: str, items: str) -> Decorator:
         "--shard",
         metavar="I/N",
         type=ParsedType(Shard.parse),
-        help=f"{verb} part I of N of the {items}, counted from 0; auto: read I and N from the environment variables of "
-        "Slurm or Kubernetes",
+        help=f"{verb} part I of N of the {items}, counted from 0",
     )
 
 

@@ -22,7 +22,6 @@ from aotlab.networks.weights.zoo import (
     find_weights,
     list_published_weights,
     resolve_checkpoint,
-    verify_weights,
     weights_folder,
 )
 from aotlab.tools.weights import main
@@ -113,7 +112,7 @@ def test_concurrent_programs_download_and_convert_once(file_server, link, aott, 
     model, config = load_model("aott")
     assert config.name == "aott"
     assert_same_weights(model.state_dict(), aott.model.state_dict())
-    assert list_stored() == ["aott.safetensors", "aott.safetensors.sha256"]
+    assert list_stored() == ["aott.safetensors"]
 
 
 def test_file_placed_by_hand_is_not_downloaded(aott):
@@ -145,22 +144,6 @@ def test_error_names_the_closed_folder_of_weights(names, closed_folder, monkeypa
     for checkpoint in (closed_folder, closed_folder / "a.safetensors", *names):
         with pytest.raises(InputError, match=r"closed.*: not readable \(Permission denied\); check the permissions of"):
             resolve_checkpoint(checkpoint)
-
-
-def test_changed_file_found_by_verify(aott, capsys):
-    assert main(["verify"]) == 0
-    assert capsys.readouterr().out == f"nothing is stored in {weights_folder()}\n"
-    path = download_weights("aott", source=str(aott.path))
-    assert main(["verify"]) == 0
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    assert main(["verify"]) == 1
-    assert "aott.safetensors" in capsys.readouterr().err
-    assert main(["verify", "aott", "no_such"]) == 2
-    assert capsys.readouterr().err.startswith("error: weights no_such: not one of aott, ")
-    download_weights("aott", source=str(aott.path), overwrite=True)
-    assert verify_weights("aott") == path
 
 
 @pytest.mark.parametrize(("content", "words"), [
@@ -242,18 +225,6 @@ def test_torch_hub_loads_a_tracker():
     assert tracker.config.memory.every == 3
 
 
-@pytest.mark.parametrize("record", [None, b"", b"\xff\xfe", b"abc  aott.safetensors"])
-def test_damaged_record_counts_as_a_changed_file(record, capsys):
-    weights_folder().mkdir(parents=True)
-    (weights_folder() / "aott.safetensors").write_bytes(b"x")
-    if record is not None:
-        (weights_folder() / "aott.safetensors.sha256").write_bytes(record)
-    with pytest.raises(InputError, match="aotlab weights get aott --force"):
-        verify_weights("aott")
-    assert [main(["verify"]), main(["list"])] == [1, 0]
-    assert "Traceback" not in capsys.readouterr().err
-
-
 def test_address_on_the_hub_names_repository_and_file(monkeypatch):
     load = create_autospec(hf_hub_download, return_value="cached")
     monkeypatch.setattr("huggingface_hub.hf_hub_download", load)
@@ -275,7 +246,7 @@ def test_unusable_source_rejected(source):
 def test_unusable_home_rejected(value, code, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AOTLAB_HOME", value)
-    for command, expected in (("list", code), ("path aott", 2), ("verify", code), ("get aott --from x", 2)):
+    for command, expected in (("list", code), ("path aott", 2), ("get aott --from x", 2)):
         assert main(command.split()) == expected, command
     assert "Traceback" not in capsys.readouterr().err
 

@@ -171,7 +171,7 @@ def test_help_shows_all_commands_or_one(capsys):
     ("bash", "track --neg", "2", "plain", {"--negative-point"}),
     ("bash", "track --mask fi", "3", "file", {"fi"}),
     ("zsh", "track --frame-numbers ", "3", "plain", {"index", "file"}),
-    ("fish", "weights ver", "ver", "plain", {"verify"}),
+    ("fish", "weights sho", "sho", "plain", {"show"}),
 ])  # fmt: skip
 def test_shells_complete(monkeypatch, capsys, shell, words, current, kind, expected):
     monkeypatch.setenv(COMPLETION_VARIABLE, f"{shell}_complete")
