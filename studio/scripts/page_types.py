@@ -17,7 +17,10 @@ from aotlab_studio.document.events import Event
 from aotlab_studio.session.actions import ACTIONS
 
 HEADER = "// Written by studio/scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
-TYPE_NAMES = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "any"}
+TYPE_NAMES = {
+    int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", msgspec.UnsetType: "undefined",
+    Any: "any",
+}  # fmt: skip
 
 
 def type_name(kind: Any, classes: dict[str, Any]) -> str:

@@ -93,6 +93,8 @@ class Clip(Struct, frozen=True):
     """Whether it can be tracked: it is not done, and has drawn masks and frames left to track."""
     tracking: bool = False
     """Whether it is tracked, or waits for it, after *Track all*."""
+    tracked: bool = False
+    """Whether it has tracked masks, and no frame is left to track."""
     frames_left: int = 0
     """Number of frames left to track, if it can be tracked."""
     cut_off: bool = False

@@ -48,6 +48,7 @@ def test_list_explains_failed_clips(context, served_list, results):
 
 def test_clip_is_marked_as_done_in_the_list_and_on_its_page(list_tab, batch):
     list_tab.wait_for_selector("#clips tr:has-text('b') li >> text=1 frame")
+    list_tab.wait_for_selector("#clips tr:has-text('a') li >> text=tracked")
     list_tab.click("[aria-label='Done: c']")
     list_tab.wait_for_selector("#clips tr:has([aria-label='Done: c']) .status:text('done')")
     assert statuses(batch)["c"] == "done"
@@ -60,6 +61,12 @@ def test_clip_is_marked_as_done_in_the_list_and_on_its_page(list_tab, batch):
     assert statuses(batch)["c"] == "to do"
     list_tab.click("#done")
     list_tab.wait_for_selector("#done[aria-pressed=true]")
+    list_tab.click(".toast button >> text=Next clip")
+    list_tab.wait_for_url("**/clip/b/")
+    list_tab.wait_for_selector("#view[aria-busy=false]")
+    list_tab.keyboard.press("Shift+K")
+    list_tab.wait_for_url("**/clip/a/")
+    list_tab.wait_for_selector("#view[aria-busy=false]")
     list_tab.click("#clips")
     list_tab.wait_for_selector("[aria-label='Done: c'][aria-pressed=true]")
     assert find_violations(list_tab) == []
@@ -124,12 +131,13 @@ def test_list_counts_clips_left_to_track(clock_context, served_list, batch, monk
     tab.wait_for_selector("#track-all:visible")
     tab.keyboard.press("t")
     tab.wait_for_selector("#summary >> text=Tracking… 1 clip left: 11 frames")
+    tab.wait_for_selector("#track-all >> text=Stop tracking")
     held.set()
     batch._tracking_runs.clear()  # as after a restart of the program
     with tab.expect_response("**/clips"):
         tab.clock.run_for(5000)
-    tab.wait_for_selector("#summary >> text=Tracking was cut off, 1 clip left.")
-    tab.wait_for_selector("#track-all >> text=Go on tracking")
+    tab.wait_for_selector("#summary >> text=Tracking was interrupted; 1 clip left.")
+    tab.wait_for_selector("#track-all >> text=Resume tracking")
     assert tab.inner_text("#status") == ""
     tab.close()
 
@@ -148,7 +156,7 @@ def test_clips_are_exported_once_from_the_list(context, results, served_list, ba
     tab.check("#export-form [name=cvat]")
     requests.clear()
     tab.dblclick("#export-start")
-    tab.wait_for_selector("#status >> text=2 clips exported")
+    tab.wait_for_selector(f"#status >> text=2 clips exported to {results}.")
     assert len([url for url in requests if url.endswith("/export")]) == 1
     assert (results / "a" / "cvat.xml").is_file()
     tab.close()
@@ -164,9 +172,10 @@ def test_list_is_exported_to_a_folder_to_choose(list_tab, results, batch, tmp_pa
     list_tab.wait_for_selector(f"#export-dialog[open] #export-message >> text={problem}")
     list_tab.fill("#export-folder", str(tmp_path / "out"))
     list_tab.press("#export-folder", "Enter")
-    list_tab.wait_for_selector("#status >> text=1 clip exported")
+    list_tab.wait_for_selector(f"#status >> text=1 clip exported to {tmp_path / 'out'}.")
     assert not list_tab.is_visible("#export-dialog")
     assert (tmp_path / "out" / "a" / "coco.json").is_file()
+    assert (tmp_path / "out" / "a" / "masks").is_dir()
     assert not (results / "a" / "coco.json").exists()
     list_tab.click("#export")
     list_tab.fill("#export-folder", f"{results}/")  # the default, typed
@@ -238,8 +247,11 @@ def test_list_counts_clips_that_wait_for_an_export(context, served_list, batch, 
     tab.click("#export")
     tab.click("#export-start")
     tab.wait_for_selector("#status >> text=Exporting… 2 clips left.")
+    assert tab.locator("#clips li >> text=waits for export").count() == 2
+    batch._unexported.clear()
     held[0].fulfill(json={"names": ["a", "b"], "problems": [], "left_out": []})
-    tab.wait_for_selector("#status >> text=2 clips exported.")
+    tab.wait_for_selector("#status >> text=2 clips exported")
+    tab.locator("#clips li >> text=waits for export").first.wait_for(state="detached", timeout=4000)
     tab.close()
 
 

@@ -92,6 +92,34 @@ def test_batch_tracks_clips_with_frames_left(tmp_path, make_batch):
     assert statuses(batch)["three"] == "done"
 
 
+def test_track_all_stops(tmp_path, make_batch):
+    class HeldTracker(TruthTracker):
+        def step(self, *values):
+            begun.set()
+            wait_for_event(stopped)
+            return super().step(*values)
+
+    begun, stopped = threading.Event(), threading.Event()
+    for name in ("one", "two"):
+        draw_folder(tmp_path / name)
+    batch = make_batch(tmp_path, lambda path, project: open_session(path, HeldTracker(), project=project))
+    for name in ("one", "two"):
+        with batch.use(name) as session:
+            draw(session, 3, 1)
+    batch.track_all()
+    wait_for_event(begun)
+    batch.stop_tracking()
+    stopped.set()
+    wait_until_tracked(batch)
+    rows = batch.list_clips()
+    assert [(row.trackable, row.tracking, row.tracked, row.cut_off) for row in rows] == [
+        (True, False, False, False)
+    ] * 2
+    batch.track_all()
+    wait_until_tracked(batch)
+    assert [(row.trackable, row.tracked) for row in batch.list_clips()] == [(False, True)] * 2
+
+
 def test_clip_done_while_it_waits_is_not_tracked(tmp_path, make_batch):
     begun, marked = threading.Event(), threading.Event()
 

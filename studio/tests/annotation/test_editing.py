@@ -289,6 +289,12 @@ def test_masks_are_pasted_on_other_frames(session, document):
         editing.PasteMasks(9, 3).run(document)
     document.undo()
     assert not document.snapshot.labels(6).any()
+    step = document.log.head
+    editing.MarkAbsent(0, 1).run(document)
+    editing.PasteMasks(0, 8, step=step).run(document)  # as it was then
+    np.testing.assert_array_equal(document.snapshot.labels(8), truth(0))
+    with pytest.raises(InputError, match="step 99: no such step"):
+        editing.PasteMasks(0, 8, step=99).run(document)
 
 
 def test_pasted_masks_take_pixels_only_if_asked(session, document):
@@ -297,9 +303,9 @@ def test_pasted_masks_take_pixels_only_if_asked(session, document):
     editing.FillPolygon(3, 2, square(0, 0, 10)).run(document)
     overlap = (truth(0) == 1) & (document.snapshot.labels(3) == 2)
     assert overlap.any()
-    editing.PasteMasks(0, 3).run(document)
+    assert editing.PasteMasks(0, 3).run(document).kept
     assert (document.snapshot.labels(3)[overlap] == 2).all()
-    editing.PasteMasks(0, 3, take=True).run(document)
+    assert not editing.PasteMasks(0, 3, take=True).run(document).kept
     np.testing.assert_array_equal(document.snapshot.labels(3) == 1, truth(0) == 1)
     editing.ChangeObject(2, locked=True).run(document)
     with pytest.raises(InputError, match="locked"):

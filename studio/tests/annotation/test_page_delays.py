@@ -16,7 +16,7 @@ from tests.marks import slow
 
 pytestmark = needs_browser
 
-KEYS = ["ArrowRight"] * 3 + ["ArrowLeft", "Shift+ArrowRight", "End", "Home", *"12nbelmfu[]"]
+KEYS = ["ArrowRight"] * 3 + ["ArrowLeft", "Shift+ArrowRight", "End", "Home", "Shift+N", *"12nbelmfu[]"]
 """Keys that go to other frames, or decide what the next stroke does."""
 STROKES = ("drag", "drag", "drag", "box", "scribble", "click", "polygon")
 PROMPTS = ("box", "scribble", "click")
@@ -69,6 +69,11 @@ class LateAnswers:
             elif self.routes:
                 self.routes.pop(self.chance.randrange(len(self.routes))).continue_()
 
+    def release_some(self):
+        """Let up to two answers through after a moment."""
+        self.page.tab.wait_for_timeout(5)
+        self.release(self.chance.randint(0, 2))
+
     def release_all(self):
         """Let all answers through until the page is idle."""
         idle = 0
@@ -80,8 +85,11 @@ class LateAnswers:
             idle = idle + 1 if is_idle and not held else 0
 
 
-def enter(page, name, points):
-    """Press a key; or draw, with the tool of the last key unless the name is a tool, a prompt on a new object."""
+def enter(page, name, points, pause=lambda: None):
+    """Press a key; or draw, with the tool of the last key unless the name is a tool, a prompt on a new object.
+
+    ``pause`` is called before each point.
+    """
     keys = {"box": "x", "scribble": "z", "click": "c", "polygon": "p"}
     if name in PROMPTS:
         page.key("n", "ArrowRight")
@@ -89,7 +97,12 @@ def enter(page, name, points):
     if name in ("click", "polygon"):
         page.click(*points)
     elif points:
-        page.stroke(*points, steps=2)
+        page.press(*points[0])
+        for point in points[1:]:
+            pause()
+            page.move(*point, steps=2)
+        pause()
+        page.tab.mouse.up()
     if name == "polygon":
         page.key("Enter")
     if name in keys:
@@ -108,16 +121,14 @@ def play(context, serve, folder, script, late_seed=None):
     page.wait_objects(2)
     page.key("1", "b")
     for name, points in script:
-        if late is not None and name in PROMPTS:
-            late.release_all()  # a click selects the object that shows
-        enter(page, name, points)
         if late is None:
+            enter(page, name, points)
             page.settle()
             page.wait_until(lambda: page.tab.is_hidden("#waiting"))
             page.wait_idle()
         else:
-            page.tab.wait_for_timeout(5)
-            late.release(late.chance.randint(0, 2))
+            enter(page, name, points, late.release_some)
+            late.release_some()
     if late is not None:
         late.release_all()
     frame = page.tab.get_attribute("#strips", "aria-valuenow")
@@ -137,21 +148,52 @@ def test_late_answers_do_not_change_the_masks(context, serve, tmp_path, seed):
         np.testing.assert_array_equal(found[index], labels, f"frame {index} of {script}")
 
 
-def test_strokes_while_frames_load_belong_to_their_frames(page):
+@pytest.fixture
+def held_labels(page):
+    """Requests for masks that wait, and an event that lets all through."""
     held, released = [], threading.Event()
     page.answer(
         re.compile(r"/labels/\d+\?"), lambda route: route.continue_() if released.is_set() else held.append(route)
     )
+    return held, released
+
+
+def finish_all(page, held, released):
+    """Let all requests through, and wait until no input waits."""
+    released.set()
+    for route in held:
+        route.continue_()
+    page.wait_until(lambda: page.tab.is_hidden("#waiting"))
+    page.settle()
+    page.wait_idle()
+
+
+@pytest.mark.parametrize("tool", ["b", *slow("l")])
+def test_frame_that_arrives_during_a_stroke_gets_its_own(page, held_labels, tool):
+    held, released = held_labels
+    page.key(tool, "ArrowRight")
+    page.stroke((10, 10), (40, 10), (40, 30))
+    page.wait_until(lambda: held)
+    page.key("ArrowRight")
+    page.press(10, 35)
+    held.pop(0).continue_()
+    page.wait_frame(1)  # the button is down for the next frame
+    page.move(20, 35)
+    page.move(20, 20)
+    page.tab.mouse.up()
+    finish_all(page, held, released)
+    drawn = [page.labels(index).astype(bool) for index in range(4)]
+    assert [masks.any() for masks in drawn] == [False, True, True, False]
+    assert [bool(masks[12, 35]) for masks in drawn[1:3]] == [True, False]
+    assert [bool(masks[33, 18]) for masks in drawn[1:3]] == [False, True]
+
+
+def test_strokes_while_frames_load_belong_to_their_frames(page, held_labels):
     page.stroke((10, 10), (20, 10))
     for _ in range(3):
         page.key("ArrowRight")
         page.stroke((10, 10), (20, 10))
     page.tab.wait_for_selector("#waiting:not([hidden])")
-    released.set()
-    for route in held:
-        route.continue_()
+    finish_all(page, *held_labels)
     page.wait_frame(3)
-    page.wait_until(lambda: page.tab.is_hidden("#waiting"))
-    page.settle()
-    page.wait_idle()
     assert [bool(page.labels(index)[10, 15]) for index in range(5)] == [True] * 4 + [False]

@@ -55,13 +55,10 @@ def test_only_the_selected_object_has_tab_stops(page, two_objects):
 
 
 def test_buttons_without_effect_on_a_frame_are_disabled(page, session, one_object):
-    names = ("#copy", "#copy-next", "#back-to-tracked")
+    names = ("#copy-next", "#back-to-tracked")
     page.key("1")
     for name in names:
         page.tab.wait_for_selector(f"{name}:enabled")
-    assert not page.tab.is_enabled("#paste")
-    page.key("Control+c")
-    page.tab.wait_for_selector("#paste:enabled")
     page.key("ArrowRight")
     for name in names:
         page.tab.wait_for_selector(f"{name}:disabled")
@@ -103,7 +100,7 @@ def test_controls_have_names_and_the_page_fits(page):
 def test_focus_is_visible_on_every_kind_of_control(page, one_object):
     page.tab.mouse.move(2, 2)
     controls = (
-        "#view", "#subtract", "#frame", "#load", "#fill", "#strips", "#objects [type=color]",
+        "#view", "#undo", "#frame", "#load", "#fill", "#strips", "#objects [type=color]",
         "#objects [name=select1]",
     )  # fmt: skip
     for control in controls:
@@ -184,7 +181,7 @@ def test_phone_on_its_side_shows_all_tools(browser, served, size):
         page = Page(context, served.url)
         page.tab.click("[data-tool=brush]")
         bar, *buttons = (each.bounding_box() for each in page.tab.locator("#tools, #tools button").all())
-        assert len(buttons) == 14
+        assert len(buttons) == 13
         assert all(box["y"] + box["height"] <= bar["y"] + bar["height"] for box in buttons)
 
 
@@ -195,12 +192,6 @@ def test_export_button_is_in_view_on_a_phone(idle_page, size):
     box = idle_page.tab.locator("#export-start").bounding_box()
     assert box["y"] + box["height"] < size[1]
     idle_page.key("Escape")
-
-
-def test_subtract_is_in_view_on_a_phone(idle_page):
-    idle_page.tab.set_viewport_size({"width": 390, "height": 844})
-    box, bar = (idle_page.tab.locator(name).bounding_box() for name in ("#subtract", "#tools"))
-    assert box["y"] + box["height"] <= bar["y"] + bar["height"]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aotlab_studio.document import editing
-from studio.tests.annotation.browser import needs_browser
+from studio.tests.annotation.browser import Wire, needs_browser
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
 from studio.tests.annotation.trackers import TruthTracker
@@ -27,6 +27,11 @@ def test_masks_are_copied_and_pasted(page, two_objects):
     page.wait_frame(3)
     page.wait_until(lambda: (page.labels(3) == 1).any())
     np.testing.assert_array_equal(page.labels(3), truth(0) * (truth(0) == 1))
+    page.seek(0)
+    page.key_done("m")  # the copy keeps the masks of its moment
+    page.key("ArrowRight")
+    page.key_done("Control+v")
+    np.testing.assert_array_equal(page.labels(1), truth(0) * (truth(0) == 1))
 
 
 def test_masks_are_pasted_on_the_range(page, session, one_object):
@@ -62,16 +67,19 @@ def test_outline_is_previewed_and_applied(page, one_object):
 
 
 def test_ctrl_draws_a_straight_line(page):
+    page.key("[", "[", "[", "[")
     page.press(10, 10)
+    page.move(10, 30)
     page.tab.keyboard.down("Control")
-    page.move(15, 30)
-    page.move(40, 10)
+    page.move(15, 20)
+    page.move(40, 30)
     with page.done():
         page.tab.mouse.up()
+    page.click_done(40, 8)  # from the last stroke
     page.tab.keyboard.up("Control")
     labels = page.labels(0)
-    assert labels[10, 25]
-    assert not labels[25].any()
+    assert [labels[y, x] for x, y in ((10, 15), (25, 30), (40, 18))] == [1, 1, 1]
+    assert not labels[20, 20]
 
 
 def test_undo_asks_before_it_goes_behind_this_visit(new_page, session):
@@ -112,15 +120,57 @@ def test_cut_off_tracking_is_told_and_continued(new_page, session):
     wait_for(job)
     session.runner.make_tracker = TruthTracker
     new_page.open()
-    new_page.tab.wait_for_selector(".toast >> text=Tracking was cut off,")
+    new_page.tab.wait_for_selector(".toast >> text=Tracking was interrupted;")
     with new_page.tracked():
-        new_page.tab.click(".toast button >> text=Go on")
+        new_page.tab.click(".toast button >> text=Resume tracking")
     assert (new_page.labels(LENGTH - 1) == 1).any()
+
+
+def test_interrupted_tracking_is_offered_after_a_restart(new_page, session):
+    wire = Wire(new_page)
+    draw(session, 0, 1)
+    tracker = hold(session, 3)
+    job = start_job(session, 0)
+    new_page.tab.wait_for_selector("#job-text >> text=running")
+    job.stop(interrupt=True)
+    tracker.release_frames()
+    wait_for(job)
+    wire.socket.close()  # the page stays open
+    new_page.tab.wait_for_selector(".toast button >> text=Resume tracking")
+
+
+def test_escape_right_after_a_track_key_stops_it(new_page, session):
+    tracker = hold(session, 2)
+    wire = Wire(new_page, "paint")
+    new_page.stroke((8, 8), (12, 12))
+    new_page.key("t")
+    wire.wait_held()
+    new_page.key("Escape")
+    wire.release()
+    new_page.wait_idle()
+    wire.hold_sent("track")
+    new_page.key("t")
+    wire.wait_unsent()
+    new_page.key("Escape")
+    assert not wire.list_sent("track")
+    wire.send_held()
+    new_page.wait_until(lambda: session.runner.job and session.runner.job.stopped)
+    tracker.release_frames()
+
+
+def test_keys_go_to_frames_with_drawn_masks(new_page, session):
+    for frame in (0, 3, 9):
+        draw(session, frame, 1)
+    new_page.open()
+    for key, frame in (("ArrowRight", 3), ("ArrowRight", 9), ("ArrowLeft", 3)):
+        new_page.key(f"Alt+{key}")
+        new_page.wait_frame(frame)
 
 
 def test_corners_of_a_polygon_are_moved(page):
     page.key("p")
-    page.click((10, 10), (30, 10), (30, 30))
+    page.click((10, 10), (20, 35), (30, 10), (30, 30))
+    page.tab.mouse.click(*page.at(20, 35), button="right")
     page.press(30, 30)
     page.lift(50, 30)
     page.key_done("Enter")
@@ -143,3 +193,6 @@ def test_corners_of_an_outline_are_moved(page):
         assert page.labels(0)[20, 30] == 1
         page.key_done("Control+z")
         np.testing.assert_array_equal(page.labels(0), square)
+    page.wait_until(lambda: page.pixel(20.5, 10.5)[:3] == [255] * 3)
+    page.click_done(20.5, 10.5, button="right")
+    assert [page.labels(0)[y, x] for x, y in ((22, 12), (38, 28))] == [0, 1]

@@ -18,19 +18,14 @@ from tests.processes import wait_for_event
 pytestmark = needs_browser
 
 
-@pytest.mark.slow
-def test_subtract_button_erases(page):
-    page.drag((15, 10), (20, 12))
-    page.tab.click("#subtract")
-    page.drag((15, 10), (20, 12))
-    assert not page.labels(0).any()
-
-
-def test_box_that_removes_is_refused(page, one_object):
-    page.tab.click("#subtract")
+def test_useless_box_is_refused(page, one_object):
     page.key("x")
+    page.tab.keyboard.down("Shift")
     page.stroke((5, 5), (30, 30))
+    page.tab.keyboard.up("Shift")
     page.wait_status("A box only adds")
+    page.stroke((5, 5), (50, 5))
+    page.wait_status("The box is too thin")
     np.testing.assert_array_equal(page.labels(0), truth(0) * (truth(0) == 1))
 
 

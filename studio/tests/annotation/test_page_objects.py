@@ -116,7 +116,7 @@ def test_page_reports_that_a_stroke_starts_an_object(page, session):
     page.wait_objects(2)
     page.key_done("Delete")
     page.wait_objects(1)
-    assert page.tab.is_visible("#empty")
+    assert not page.tab.is_visible("#empty")
 
 
 @pytest.mark.slow

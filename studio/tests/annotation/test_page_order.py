@@ -171,6 +171,34 @@ def test_undo_before_a_canceled_close_removes_its_stroke(new_page):
     assert [bool(new_page.labels(0)[y, 15]) for y in (10, 30)] == [False, True]
 
 
+def test_input_after_unanswered_boxes_is_for_the_last_one(new_page, session):
+    draw(session, 0, 1)
+    session.prompter.segmenter = lambda image, prompts: fill_box(image, prompts[1].box)
+    wire = Wire(new_page, "segment")
+    new_page.wait_objects(1)
+    new_page.key("1", "x")
+    boxes = [(25, 2), (45, 2), (45, 30)]
+    for x, y in boxes:
+        new_page.stroke((x, y), (x + 6, y + 5))
+    new_page.key("b")
+    new_page.stroke((5, 36), (8, 36))
+    new_page.key("Shift+N")
+    wire.actions = ()
+    wire.release()
+    new_page.wait_until(lambda: len(wire.list_sent("paste_masks")) == 1 and len(wire.answers) == len(wire.sent))
+    new_page.wait_selected("object 4")
+    assert [new_page.labels(0)[y, x] for x, y in ((28, 4), (48, 4), (48, 32), (6, 36))] == [2, 3, 4, 4]
+    assert {*np.unique(new_page.labels(1))} == {0, 4}
+
+
+def fill_box(image, box):
+    """Return the ids of a segmenter that marks the whole box as object 1."""
+    labels = np.zeros(image.shape[:2], np.uint8)
+    x, y, width, height = (round(value) for value in box)
+    labels[y : y + height, x : x + width] = 1
+    return labels
+
+
 @pytest.mark.slow
 def test_edit_without_an_object_during_an_undo_is_refused(new_page, session):
     wire = Wire(new_page, "undo")

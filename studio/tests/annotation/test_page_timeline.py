@@ -10,7 +10,7 @@ import pytest
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, needs_browser
 from studio.tests.annotation.clips import LENGTH
-from studio.tests.annotation.sessions import draw
+from studio.tests.annotation.sessions import draw, draw_and_track
 
 pytestmark = needs_browser
 
@@ -554,3 +554,13 @@ def test_ruler_stays_above_the_rows_that_scroll(page, session):
     page.tab.mouse.click(ruler["x"] + ruler["width"] - 2, ruler["y"] + 5)  # a handle, not the row under it
     page.wait_frame(LENGTH - 1)
     assert page.tab.get_attribute("#objects [name=select1]", "aria-pressed") == "true"
+
+
+def test_confidence_is_named_under_the_pointer(page, session):
+    draw_and_track(session, 1)
+    page.wait_objects(1)
+    page.wait_until(lambda: page.tab.locator("#review-summary").inner_text().startswith("No frames"))
+    box = page.tab.locator("#strips").bounding_box()
+    page.tab.mouse.move(box["x"] + (96 + box["width"]) / 2, box["y"] + 29)
+    title = page.tab.get_attribute("#strips", "title")
+    assert re.fullmatch(r"object 1 tracked, confidence [01]\.\d\d", title or "")

@@ -425,10 +425,18 @@ def test_messages_of_one_target_are_for_one_object(served, send_all):
     assert labels[8, [5, 12, 24]].tolist() == [1, 1, 2]
 
 
-def test_target_stays_with_the_object_that_is_split(served, send_all):
+def test_target_becomes_the_object_of_a_prompt(served, send_all):
+    draw(served.session, 0, 1)
+    box = {"do": "segment", "frame": 0, "object_id": 1, "target": "a", "box": [37, 22, 16, 16], "mode": "auto"}
+    send_all(box, outline_target("a", 2, object_id=1))
+    labels = served.session.document.snapshot.labels(0)
+    assert [labels[30, 45], labels[12, 3]] == [2, 2]
+
+
+def test_target_becomes_the_piece_that_is_split_off(served, send_all):
     split = {"do": "split_object", "frame": 0, "object_id": None, "target": "a", "point": [34, 8]}
     send_all(outline_target("a", 2), outline_target("a", 30), split, outline_target("a", 12))
-    assert served.session.document.snapshot.labels(0)[8, [5, 14, 34]].tolist() == [1, 1, 2]
+    assert served.session.document.snapshot.labels(0)[8, [5, 14, 34]].tolist() == [1, 2, 2]
 
 
 def test_target_of_a_removed_object_is_its_successor(served, send_all):

@@ -97,10 +97,20 @@ class Batch:
         """Track all clips that have drawn masks and untracked frames, one after the other; return their number."""
         waiting = {name for name, run in [*self._tracking_runs.items()] if not run.done()}
         names = sorted({clip.name for clip in self.list_clips() if clip.trackable} - waiting)
+        self._remember({*names, *waiting})
         for name in names:
             self._tracking_runs[name] = self._tracking.submit(self._track, name)
-        self._remember({*names, *waiting})
         return len(names)
+
+    def stop_tracking(self) -> None:
+        """Stop `track_all`; the clip that is being tracked keeps its tracked frames."""
+        self._remember(set())
+        for name, run in [*self._tracking_runs.items()]:
+            session = self.open_clips.get_session(name)
+            if run.cancel():
+                self._tracking_runs.pop(name, None)
+            elif session is not None and not run.done() and (job := session.runner.running_job) is not None:
+                job.stop()
 
     def _remember(self, names: set[str]) -> None:
         """Store the names of the clips that *Track all* still has to track."""
@@ -171,6 +181,8 @@ class Batch:
                     return ""  # tracked or done while it waited
                 start, first, last = frames
                 job = session.runner.start(start, "both", first, last)
+                if name not in self._cut_off:  # stopped just before
+                    job.stop()
                 job.ended.wait()
                 if job.command != "interrupt":  # the program does not end
                     self._remember(self._cut_off - {name})

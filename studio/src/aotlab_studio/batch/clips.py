@@ -80,7 +80,7 @@ class BatchClip:
         review = read_json(self.path / REVIEW_FILE, VideoReview)
         return Clip(
             self.name, len(self.results.entries), len(review.objects), digest=digest_output(self.path),
-            frames_to_check=len({check.frame for check in review.check}),
+            frames_to_check=len({check.frame for check in review.check}), tracked=bool(self.results.entries),
         )  # fmt: skip
 
     def read_document(self) -> Document | None:
@@ -99,7 +99,8 @@ def describe_document(name: str, document: Document) -> Clip:
         frames_to_check=len({check.frame for check in list_checks(snapshot)}),
         messages=[*filter(None, [document.tracked_again_warning, describe_gaps(snapshot)])],
         trackable=(is_trackable := find_track_range(document) is not None),
-        frames_left=int(flag_left_frames(snapshot).sum()) if is_trackable else 0,
+        tracked=not (left := flag_left_frames(snapshot)).any() and bool(snapshot.flag_tracked().any()),
+        frames_left=int(left.sum()) if is_trackable else 0,
         digest=snapshot.content_digest,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Meta, Struct, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from aotlab import InputError, internal
 from aotlab_studio.document import painting
@@ -55,6 +55,8 @@ class ChangedFrames(Struct, frozen=True, omit_defaults=True):
     """Number of frames whose masks changed."""
     warning: str = ""
     """Number of frames that were left as they were, as no pixel would remain."""
+    kept: bool = False
+    """Whether other objects kept pixels that the masks cover too."""
 
 
 class Action(
@@ -242,36 +244,41 @@ class PasteMasks(Edit, frozen=True):
 
     Args:
         source: the frame whose masks are copied.
-        object_id: the only object to copy; None: all that show and are not locked.
+        step: the last step that they include; None: all steps.
+        object_id: the only object to copy; unset: all that show and are not locked.
         take: take pixels of other objects, unless they are locked.
     """
 
     source: int
     frame: int
     last: NonNegativeInt | None = None
-    object_id: int | None = None
+    step: int | None = None
+    object_id: int | UnsetType = UNSET
     take: bool = False
 
     def run(self, document: Document) -> ChangedFrames:
         with document.lock:
             snapshot = document.snapshot
             require_frame(self.source, snapshot.count)
-            copied = snapshot.labels(self.source)
-            ids = {*np.unique(copied).tolist()} - {0, *snapshot.locked_ids}
-            if self.object_id is not None:
+            source = snapshot if self.step is None else snapshot.at_step(self.step)
+            copied = source.labels(self.source)
+            ids = {*np.unique(copied).tolist()} & snapshot.objects.keys() - {*snapshot.locked_ids}
+            if self.object_id is not UNSET:
                 ids &= {require_editable(document, self.object_id).id}
             if not ids:
                 raise InputError(
                     f"paste: no mask to copy on frame {self.source}; go to a frame that shows one, and copy it"
                 )
-            new_pngs, drawn_masks = dict[str, bytes](), dict[int, dict[int, str]]()
+            new_pngs, drawn_masks, any_kept = dict[str, bytes](), dict[int, dict[int, str]](), False
             for frame in _list_frames(snapshot, self.frame, self.last):
                 labels, drawn = snapshot.labels(frame), snapshot.drawn_masks(frame)
                 after, changed = labels.copy(), set[int]()
                 for object_id in sorted(ids):
-                    kept = np.isin(after, snapshot.locked_ids) if self.take else (after > 0) & (after != object_id)
+                    mask, is_locked = copied == object_id, np.isin(after, snapshot.locked_ids)
+                    kept = is_locked if self.take else (after > 0) & (after != object_id)
+                    any_kept |= bool((mask & kept & ~is_locked).any())
                     after[after == object_id] = 0
-                    after[(copied == object_id) & ~kept] = object_id
+                    after[mask & ~kept] = object_id
                     if ((after == object_id) != (labels == object_id)).any():
                         changed.add(object_id)
                 if changed:
@@ -279,7 +286,7 @@ class PasteMasks(Edit, frozen=True):
                     drawn_masks[frame] = {key: digests[key] for key in sorted(digests)}
             if not drawn_masks:
                 raise InputError("paste: changes no pixel that is free; nothing was changed")
-            result, shown = ChangedFrames(len(drawn_masks)), min(drawn_masks)
+            result, shown = ChangedFrames(len(drawn_masks), kept=any_kept), min(drawn_masks)
             document.edit("paste", Changes(drawn_masks=drawn_masks), shown, new_pngs, result)
             return result
 

@@ -55,6 +55,12 @@ class Snapshot:
     def with_changes(self, changes: Changes) -> Snapshot:
         return Snapshot(self.log, self.step, self.state.apply(changes), self._masks, self.tracked_masks)
 
+    def at_step(self, step: int) -> Snapshot:
+        """Return the state after another step; raise `InputError` for an unknown one."""
+        if step and step not in self.log.steps:
+            raise InputError(f"step {step}: no such step; choose one of the history")
+        return Snapshot(self.log, step, self.log.state(step), self._masks, self.tracked_masks)
+
     @property
     def locked_ids(self) -> list[int]:
         return [item.id for item in self.objects.values() if item.locked]

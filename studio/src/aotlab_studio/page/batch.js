@@ -2,7 +2,8 @@
 
 import { fetchOrThrow, toError } from './connection.js';
 import {
-  addIcons, CoalescedTask, createElement, element, elements, findOptions, formatCount, formatDuration, setLabel,
+  addIcons, CoalescedTask, createElement, element, elements, findOptions, followOutputs, formatCount, formatDuration,
+  setIcon, setLabel,
 } from './dom.js';
 import { isShortcut, onSubmit, RowList } from './fields.js';
 import { clearErrorAfter, sendOrForce, showError, showMessage } from './messages.js';
@@ -30,12 +31,14 @@ for (const field of elements('search', 'filter', 'sort')) {
   field.oninput = showClips;
 }
 element('track-all').onclick = trackAll;
+followOutputs(element('export-form'));
 element('export').onclick = () => element('export-dialog').showModal();
 onSubmit(element('export-start'), exportClips);
 document.addEventListener('keydown', (event) => {
   const hasModifier = event.altKey || event.ctrlKey || event.metaKey;
   if (document.querySelector('dialog[open]') || hasModifier || !isShortcut(event)) return;
-  if (event.key.toUpperCase() === 'T' && !event.repeat && !element('track-all').hidden) trackAll();
+  const isTracking = clips.some((clip) => clip.tracking);
+  if (event.key.toUpperCase() === 'T' && !isTracking && !element('track-all').hidden) trackAll();
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (by) moveFocus(event, by);
 });
@@ -81,10 +84,15 @@ function showClips() {
   const waiting = clips.filter(({ exporting }) => exporting).length;
   if (isExporting) showMessage(`Exporting… ${formatCount(waiting, 'clip')} left.`);
   const cutOff = clips.filter((clip) => clip.cut_off).length;
-  const progress = describeTracking() || (cutOff ? ` Tracking was cut off, ${formatCount(cutOff, 'clip')} left.` : '');
-  setLabel(element('track-all'), cutOff ? 'Go on tracking' : 'Track all');
+  const interrupted = cutOff ? ` Tracking was interrupted; ${formatCount(cutOff, 'clip')} left.` : '';
+  const progress = describeTracking() || interrupted;
+  const isTracking = clips.some((clip) => clip.tracking);
+  setLabel(element('track-all'), isTracking ? 'Stop tracking' : cutOff ? 'Resume tracking' : 'Track all');
+  setIcon(element('track-all'), isTracking ? 'square' : 'arrow-left-right');
+  element('track-all').title = isTracking ? 'Stop; tracked frames stay'
+    : 'Track the clips with drawn masks that are not done (T)';
   element('summary').textContent = `${formatCount(clips.length, 'clip')}: ${counts.join(', ')}.${progress} ${note}`;
-  element('track-all').hidden = !clips.some((clip) => clip.trackable);
+  element('track-all').hidden = !isTracking && !clips.some((clip) => clip.trackable);
   // rows do not move under the pointer
   const fixed = element('clips').matches(':hover') ? [...table.rows.keys()] : [];
   const names = new Set([...fixed, ...shown.map(({ name }) => name)]);
@@ -127,7 +135,8 @@ class ClipRow {
     state.style.borderLeftColor = `var(--${clip.status.replace(' ', '-')})`;
     button.ariaPressed = String(clip.status === 'done');
     button.onclick = () => this.setDone(clip.status !== 'done');
-    const count = clip.frames_to_check ? [formatCount(clip.frames_to_check, 'frame')] : [];
+    const tracked = clip.tracked && !clip.messages.length ? ['tracked'] : [];
+    const count = clip.frames_to_check ? [formatCount(clip.frames_to_check, 'frame')] : tracked;
     const texts = clip.exporting ? ['waits for export'] : clip.error ? [clip.error] : [...count, ...clip.messages];
     if (checks.textContent !== texts.join('')) { // selected text stays
       checks.replaceChildren(...texts.map((text) => createElement('li', {}, text)));
@@ -147,8 +156,10 @@ class ClipRow {
   }
 }
 
+/** Track all clips, or stop that. */
 async function trackAll() {
-  await clearErrorAfter(post('track', null).catch(showError));
+  const action = clips.some((clip) => clip.tracking) ? 'stop' : 'track';
+  await clearErrorAfter(post(action, null).catch(showError));
   await fetchTask.run();
 }
 
@@ -161,6 +172,7 @@ async function exportClips() {
   const body = { outputs, options: findOptions(), folder: folder.value.trim() };
   const result = await post('export', body).catch(showError);
   element('export-start').disabled = isExporting = false;
+  fetchTask.run(); // no clip waits any more
   if (result.error) {
     message.textContent = result.error.message;
     if (dialog.open) showMessage('');
@@ -169,7 +181,8 @@ async function exportClips() {
   dialog.close();
   const { names, problems, left_out: leftOut } = /** @type {ExportedClips} */ (result);
   const lines = [...problems, ...(leftOut.length ? [`Left out: ${leftOut.join(', ')}.`] : [])];
-  showMessage(`${formatCount(names.length, 'clip')} exported.`, problems.length > 0,
+  const target = body.folder || folder.placeholder;
+  showMessage(`${formatCount(names.length, 'clip')} exported to ${target}.`, problems.length > 0,
     ...(lines.length ? [createElement('ul', {}, ...lines.map((text) => createElement('li', {}, text)))] : []));
 }
 

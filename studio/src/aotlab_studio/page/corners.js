@@ -30,25 +30,26 @@ function findNearest(point, a, b) {
 }
 
 /** Return the outline under the start of a drag, and what the drag makes of it: it moves a corner, or a new one between
- * two; undefined: there is none. @param {Point[]} drag */
-function moveCorner([start, ...others]) {
+ * two, or removes a corner; undefined: there is none. @param {Point[]} drag @param {boolean} removes */
+function moveCorner([start, ...others], removes) {
   const [reach, end] = [CLOSE_DISTANCE[getPointer()] / viewer.zoom, others.pop()];
-  if (!end) return undefined;
+  if (!end && !removes) return undefined;
   const candidates = state.outlines.flatMap((outline) => outline.flatMap((corner, index) => {
     const next = findNearest(start, corner, outline[(index + 1) % outline.length]);
     return [{ outline, index, replaced: 1, distance: getDistance(start, corner) / 2 }, // rather than a new one
       { outline, index: index + 1, replaced: 0, distance: getDistance(start, next) }];
-  })).filter(({ distance }) => distance < reach);
+  })).filter(({ distance, outline, replaced }) => distance < reach && (!removes || (replaced && outline.length > 3)));
   const [nearest] = candidates.sort((a, b) => a.distance - b.distance);
   if (!nearest) return undefined;
   const { outline: before, index, replaced } = nearest;
-  return { before, after: [...before.slice(0, index), end, ...before.slice(index + replaced)] };
+  const corner = end && !removes ? [end] : [];
+  return { before, after: [...before.slice(0, index), ...corner, ...before.slice(index + replaced)] };
 }
 
-export const showMoved = (/** @type {Point[]} */ drag) => moveCorner(drag)?.after ?? [];
+export const showMoved = (/** @type {Point[]} */ drag) => moveCorner(drag, false)?.after ?? [];
 
 export function sendMoved(/** @type {Stroke} */ stroke) {
-  const moved = moveCorner(stroke.points);
+  const moved = moveCorner(stroke.points, stroke.erase);
   if (!moved) return;
   const { before, after } = moved;
   update({ outlines: state.outlines.map((outline) => (outline === before ? after : outline)) });

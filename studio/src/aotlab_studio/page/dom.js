@@ -10,8 +10,21 @@ export const element = (id) => /** @type {any} */ (document.getElementById(id));
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
-/** Return the names of the switches of outputs that are on. */
-export const findOptions = () => [...document.querySelectorAll('[data-option]:checked')]
+/** Show the switches of the chosen outputs only, now and after each change of a form. @param {HTMLElement} form */
+export function followOutputs(form) {
+  const show = () => {
+    for (const box of /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll('[data-option]'))) {
+      const outputs = box.dataset.outputs?.split(' ') ?? [];
+      const label = /** @type {HTMLElement} */ (box.parentElement);
+      label.hidden = !outputs.some((name) => form.querySelector(`[name='${name}']:checked`));
+    }
+  };
+  form.addEventListener('change', show);
+  show();
+}
+
+/** Return the names of the switches of the chosen outputs that are on. */
+export const findOptions = () => [...document.querySelectorAll('label:not([hidden]) > [data-option]:checked')]
   .map((box) => box.getAttribute('data-option') ?? '');
 
 /** @template {keyof HTMLElementTagNameMap} K @param {K} kind @param {object} values @param {(Node | string)[]} nodes */

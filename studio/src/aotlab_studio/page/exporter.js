@@ -1,6 +1,6 @@
 /** Dialog that exports the masks. */
 
-import { element, findOptions, formatCount } from './dom.js';
+import { element, findOptions, followOutputs, formatCount } from './dom.js';
 import { onSubmit, readNumber } from './fields.js';
 import { CANCELED, showMessage, showToast } from './messages.js';
 import { queue } from './queue.js';
@@ -10,6 +10,7 @@ class Exporter {
   constructor() {
     this.key = 0; // random; cancels the export, even before it is requested
     onSubmit(element('export-start'), () => this.start());
+    followOutputs(element('export-dialog'));
     element('export-annotated').onclick = () => {
       const frames = findAnnotatedFrames();
       element('export-first').value = String(frames[0] ?? '');

@@ -21,6 +21,8 @@ export const CLOSE_DISTANCE = { mouse: 8, finger: 20 };
 class Toolbox {
   constructor() {
     this.draggedCorner = -1; // index of the polygon's corner that the pointer drags; -1: none
+    this.lineStart = Infinity; // index of the drag's point that the pointer moves in a straight line; Infinity: none
+    this.lastEnd = { frame: -1, point: { x: 0, y: 0 } }; // of the last stroke of the brush or eraser
     subscribe(['wanted'], () => this.finish());
     const names = /** @type {const} */ (['project', 'shown', 'target', 'stroke', 'held', 'commands', 'unanswered',
       'outlines', 'radius', 'tool']);
@@ -104,23 +106,26 @@ class Toolbox {
   /** Press the tool with the pointer, or hold the drag until its frame shows: then it gets that frame, and the tool and
    * object of the keys before it. @param {Point} point @param {boolean} inverts @param {boolean} isEraser */
   press(point, inverts, isEraser = false) {
+    this.lineStart = Infinity;
     if (!playback.isWaiting || !state.shown.image) return this.begin(point, inverts, isEraser);
     const points = [point];
-    const { drawingTool: tool, erasesByDefault, target, wanted: { frame } } = state;
-    const erase = isEraser || inverts !== erasesByDefault;
-    const draw = () => {
+    const { drawingTool: tool, target, wanted: { frame } } = state;
+    const stroke = /** @type {Stroke} */ ({ tool, frame, target, erase: isEraser || inverts, points });
+    const draw = () => { // perhaps while the pointer already drags for the next frame, which `held` has
       this.begin(point, inverts, isEraser);
-      for (const next of points.slice(1)) this.move(next);
-      if (this.isDrawn) this.finish();
+      for (const next of points.slice(1)) this.extend(next);
+      if (!this.isDrawn) return;
+      state.stroke.isJoined = stroke.isJoined;
+      this.finish();
     };
-    return update({ held: { stroke: { tool, frame, target, erase, points }, draw } });
+    return update({ held: { stroke, draw } });
   }
 
   /** Press the tool on the frame that shows. @param {Point} point
    * @param {boolean} inverts whether Shift or the right button is held, so that tools remove
    * @param {boolean} isEraser whether the pen's eraser is pressed, which always removes */
   begin(point, inverts, isEraser = false) {
-    const { drawingTool, erasesByDefault, tool, wanted } = state;
+    const { drawingTool, tool, wanted } = state;
     if (!playback.isReady) {
       showMessage(`Frame ${wanted.frame} has not loaded yet; nothing was drawn.`, true);
       return;
@@ -132,43 +137,62 @@ class Toolbox {
       frame: playback.frame,
       target: selection.getEditTarget(),
       // the first corner of a polygon decides
-      erase: points.length ? erase : isEraser || inverts !== erasesByDefault,
+      erase: points.length ? erase : isEraser || inverts,
       points: tool.release ? [point] : points,
     } });
-    tool.press?.(point);
+    tool.press?.(point, inverts);
   }
 
-  /** @param {Point} point @param {boolean} [isStraight] whether the drag is a straight line so far */
+  /** Move the pointer that is pressed. @param {Point} point
+   * @param {boolean} [isStraight] whether it draws a straight line from where the drag was when it began to */
   move(point, isStraight = false) {
-    const { held, stroke, stroke: { points, tool } } = state;
-    if (isStraight) (held?.stroke ?? stroke).points.splice(1);
-    if (held) held.stroke.points.push(point);
-    else if (this.draggedCorner in points) points[this.draggedCorner] = point;
-    else if (!this.isDrawn) return;
-    else if (tool.shape || getDistance(point, points[points.length - 1]) >= MIN_DISTANCE) points.push(point);
-    // a long line gets coarser
-    if (points.length > MAX_POINTS) stroke.points = points.filter((_, index) => index % 2 === 0);
+    const { held, stroke } = state;
+    const { points } = held?.stroke ?? stroke;
+    this.lineStart = isStraight ? Math.min(this.lineStart, points.length) : Infinity;
+    points.splice(this.lineStart);
+    if (held) points.push(point);
+    else this.extend(point);
     update({ held, stroke });
   }
 
-  /** Add a corner, begin to drag the one at the point, or close the polygon at the first one. @param {Point} point */
-  addCorner(point) {
+  /** Add a point to the unfinished stroke, or drag its corner. @param {Point} point */
+  extend(point) {
+    const { stroke, stroke: { points, tool } } = state;
+    const isDistant = tool.shape || getDistance(point, points[points.length - 1] ?? point) >= MIN_DISTANCE;
+    if (this.draggedCorner in points) points[this.draggedCorner] = point;
+    else if (this.isDrawn && isDistant) points.push(point);
+    // a long line gets coarser
+    if (points.length > MAX_POINTS) stroke.points = points.filter((_, index) => index % 2 === 0);
+  }
+
+  /** Let the drag begin at the end of the last stroke on its frame. */
+  joinLastStroke() {
+    (state.held?.stroke ?? state.stroke).isJoined = true;
+  }
+
+  /** Add a corner, remove or begin to drag the one at the point, or close the polygon at the first one.
+   * @param {Point} point @param {boolean} removes */
+  addCorner(point, removes) {
     const { stroke, stroke: { points, points: [first = point] } } = state;
     const reach = CLOSE_DISTANCE[getPointer()] / viewer.zoom;
     this.draggedCorner = -1;
-    if (this.isClosable && getDistance(point, first) < reach) {
+    const corner = points.findIndex((each) => getDistance(each, point) < reach);
+    if (removes && corner >= 0) points.splice(corner, 1);
+    else if (this.isClosable && getDistance(point, first) < reach) {
       this.send(this.takeStroke());
       return;
-    }
-    this.draggedCorner = points.findIndex((corner) => getDistance(corner, point) < reach);
-    if (this.draggedCorner < 0) points.push(point);
+    } else if (corner < 0) points.push(point);
+    else this.draggedCorner = corner;
     update({ stroke });
   }
 
   /** Send a stroke or an outline. @param {Stroke} stroke */
   send(stroke) {
     const { radius } = state;
-    const input = this.createInput(stroke);
+    const { isJoined, points: line } = stroke;
+    const isLine = stroke.tool.usesBrush && isJoined && this.lastEnd.frame === stroke.frame;
+    const input = this.createInput({ ...stroke, points: isLine ? [this.lastEnd.point, ...line] : line });
+    if (stroke.tool.usesBrush) this.lastEnd = { frame: stroke.frame, point: line[line.length - 1] };
     const { frame, target, erase, points, tool } = input;
     const keptOthers = { keep_others: this.keepsOthers };
     const message = { frame, object_id: null, points: toPairs(points), erase: tool.erases || erase, ...keptOthers };

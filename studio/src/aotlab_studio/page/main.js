@@ -65,7 +65,7 @@ async function showSession(session) {
   timeline.setMarks(session.timeline);
   showDocument(session);
   update({ job: session.job });
-  if (session.cut_off && lastVisit) tracking.offerToContinue(session.cut_off);
+  if (session.cut_off) tracking.offerToContinue(session.cut_off);
   element('problems').replaceChildren(...session.problems.map((text) => createElement('li', {}, text)));
   if (session.problems.length) showMessage(session.problems.join(' · '), true);
   else showHint('');
@@ -121,7 +121,7 @@ function restoreSettings() {
   if (typeof tool === 'string') setTool(tool);
   if (Number.isFinite(radius)) toolbox.setRadius(radius);
   if (!display) return;
-  [fill.checked, outline.checked, matte.checked] = [display.fill, display.outline, Boolean(display.matte)];
+  [fill.checked, outline.checked] = [display.fill, display.outline];
   opacity.valueAsNumber = display.opacity;
 }
 
@@ -129,20 +129,18 @@ function restoreSettings() {
 function storeSettings() {
   const { hiddenIds, mode, project: { id }, radius, shown: { frame }, tool } = state;
   if (!id) return; // not described yet
-  const display = {
-    fill: fill.checked, outline: outline.checked, matte: matte.checked, opacity: opacity.valueAsNumber,
-  };
+  const display = { fill: fill.checked, outline: outline.checked, opacity: opacity.valueAsNumber };
   saveSettings({ tool: tool.name, radius, display });
   saveSettings({ frame, object_id: selection.id, follows: mode === 'follow' }, id);
   saveSettings({ hidden: [...hiddenIds] }, id, 'sessionStorage');
 }
 
 history.replaceState(null, '', location.pathname); // the token is now a cookie
-const [fill, outline, opacity, matte] = elements('fill', 'outline', 'opacity', 'matte');
+const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
 addIcons();
 installFocusReturn();
 restoreSettings();
-for (const field of [fill, outline, opacity, matte]) field.oninput = () => viewer.requestDraw();
+for (const field of [fill, outline, opacity]) field.oninput = () => viewer.requestDraw();
 addEventListener('beforeunload', (event) => {
   saveBeforeClose(true);
   const isSending = queue.requestCount > 0 || state.actions.size > 0;

@@ -12,12 +12,12 @@ import { isDrawn } from './timeline.js';
 import { tracking } from './tracking.js';
 import { viewer } from './viewer.js';
 
-/** @import { Actions } from './protocol.js' */
-/** @typedef {Actions['reshape']['message']['shape']} Shape */
+/** @typedef {import('./protocol.js').Actions['reshape']['message']['shape']} Shape */
 
 class MaskEdits {
   constructor() {
-    this.copiedFrame = -1; // whose masks are pasted; -1: none
+    /** Frame whose masks are pasted, and the last edit that they include. */
+    this.copied = { source: -1, step: 0 };
     this.isPreviewed = false;
     this.previewTask = new CoalescedTask(() => this.showPreview());
     for (const field of elements('shape', 'shape-radius')) {
@@ -27,14 +27,16 @@ class MaskEdits {
     subscribe(['shown', 'marks'], () => focusViewIfLost(() => this.show()));
     selection.subscribe(() => focusViewIfLost(() => this.show()));
     element('on-range').onchange = () => this.show();
+    element('shape').onchange = () => {
+      element('shape-label').textContent = this.shape === 'drop specks' ? 'below radius' : 'by';
+    };
     element('reshape').onclick = () => playback.addCommand(() => this.reshape(), true);
   }
 
   /** Disable the buttons that would change nothing on this frame. */
   show() {
     const { marks, shown: { frame, labels } } = state;
-    element('copy').disabled = element('copy-next').disabled = ![...labels?.presentIds ?? []].some(Boolean);
-    element('paste').disabled = this.copiedFrame < 0;
+    element('copy-next').disabled = ![...labels?.presentIds ?? []].some(Boolean);
     element('back-to-tracked').disabled = !element('on-range').checked && !isDrawn(marks.get(selection.id)?.[frame]);
   }
 
@@ -51,26 +53,24 @@ class MaskEdits {
   async reshape(shape) {
     const { frames } = this;
     const { project, target } = state;
-    const { id } = selection;
     if (!frames) return;
     const how = shape ? { shape } : { shape: this.shape, radius: element('shape-radius').valueAsNumber || 1 };
     const message = /** @type {any} */ ({ ...frames, object_id: null, ...how });
     const answer = await queue.edit('reshape', message, target);
     const { count = 0, warning = '' } = answer.result ?? {};
-    const text = `${project.getName(id)}: ${how.shape} on ${formatCount(count, 'frame')}`;
+    const text = `${project.getName(target.id)}: ${how.shape} on ${formatCount(count, 'frame')}`;
     editHistory.offerUndo(answer, warning ? `${text}. ${warning}` : text);
   }
 
   /** Remove the drawn masks of the selected object, so that tracked ones show. */
   async goBackToTracked() {
     const { frames } = this;
-    const { item } = selection;
-    const { target } = state;
+    const { project, target } = state;
     if (!frames) return;
     const message = /** @type {any} */ ({ ...frames, object_id: null });
     const answer = await queue.edit('back_to_tracked', message, target);
     const count = formatCount(answer.result?.count ?? 0, 'frame');
-    editHistory.offerUndo(answer, `${item?.name}: drawn mask removed on ${count}`);
+    editHistory.offerUndo(answer, `${project.getName(target.id)}: drawn mask removed on ${count}`);
   }
 
   get shape() {
@@ -89,41 +89,47 @@ class MaskEdits {
     viewer.requestDraw();
   }
 
-  copy() {
-    this.copiedFrame = playback.frame;
-    this.show();
-    showHint(`Frame ${this.copiedFrame} copied; Ctrl+V pastes the selected object, Ctrl+Shift+V all objects.`);
+  /** Copy the masks of this frame as they are after the earlier edits. */
+  async copy() {
+    const copied = this.copied = { source: playback.frame, step: state.project.step };
+    showHint(`Frame ${copied.source} copied; Ctrl+V pastes the selected object, Ctrl+Shift+V all objects.`);
+    await queue.previous;
+    copied.step = state.project.step;
   }
 
   /** Paste the copied masks. @param {boolean} isAll all objects, or only the selected one */
   async paste(isAll) {
-    const { copiedFrame: source, frames } = this;
-    const { id } = selection;
-    if (source < 0) showMessage('Copy the masks of a frame first (Ctrl+C).', true);
-    else if (!isAll && !id) showMessage('Select an object first, or paste all objects (Ctrl+Shift+V).', true);
-    else if (frames) await this.send({ source, ...frames, object_id: isAll ? undefined : id });
+    const { copied, frames } = this;
+    if (copied.source < 0) showMessage('Copy the masks of a frame first (Ctrl+C).', true);
+    else if (frames) await this.send({ ...frames, ...(!isAll && { object_id: null }) }, copied);
   }
 
-  /** Copy the mask of the selected object, or all masks, to the next frame, and go there. */
+  /** Copy the mask of the selected object to the next frame, and go there. */
   async copyToNext() {
     const { frame: source } = playback;
-    const { id } = selection;
+    const { actions, count, target } = state;
     const frame = source + 1;
-    if (frame >= state.count) return;
-    playback.seek(frame);
-    await this.send({ source, frame, object_id: id || undefined });
+    if (!target.id && !actions.size) showMessage('Select an object first.', true);
+    else if (frame < count) {
+      const sent = this.send({ frame, object_id: null }, { source }); // before the selection may change
+      playback.seek(frame);
+      await sent;
+    }
   }
 
-  /** Paste, and offer to take pixels that others kept. @param {Actions['paste_masks']['message']} message */
-  async send(message) {
-    const answer = await queue.edit('paste_masks', message);
-    const { step, result } = answer;
+  /** Paste, and offer to take pixels that others kept. @param {object} message
+   * @param {{source: number, step?: number}} copied its step is known once the earlier edits are answered */
+  async send(message, copied) {
+    const { target } = state;
+    const pending = { action: /** @type {const} */ ('paste_masks'), message: { ...message, ...copied }, target };
+    const { step, result } = await queue.runInOrder(pending, (id) => (
+      queue.send('paste_masks', /** @type {any} */ ({ ...message, ...copied }), target, id)));
     if (!step) return;
     const repeat = async () => {
-      if (!(await editHistory.undo(step)).error) await this.send({ ...message, take: true });
+      if (!(await editHistory.undo(step)).error) await this.send({ ...message, take: true }, copied);
     };
-    showToast(`Masks of frame ${message.source} pasted on ${formatCount(result?.count ?? 0, 'frame')}`, {
-      Undo: () => editHistory.undo(step), ...(!message.take && { 'Take pixels of others': repeat }),
+    showToast(`Masks of frame ${copied.source} pasted on ${formatCount(result?.count ?? 0, 'frame')}`, {
+      Undo: () => editHistory.undo(step), ...(result?.kept && { 'Take pixels of others': repeat }),
     }, step);
   }
 }

@@ -49,7 +49,7 @@ export function closeOldToasts(step) {
   document.querySelectorAll(`.toast:not([data-step="0"], [data-step="${step}"])`).forEach(removeToast);
 }
 
-/** Show a message on the frame until it is closed or its step is no longer the last one.
+/** Show a message on the frame, instead of the last one, until it is closed or its step is no longer the last one.
  * @type {(text: string, buttons: Record<string, () => void>, step?: number) => void} */
 export function showToast(text, buttons, step = 0) {
   const close = () => removeToast(toast);
@@ -58,9 +58,7 @@ export function showToast(text, buttons, step = 0) {
   const toast = createElement('div', { className: 'toast' },
     createElement('span', {}, text), ...actions, createCloseButton(close));
   toast.dataset.step = String(step);
-  const isRepeated = (/** @type {Element} */ other) => step > 0 && other.isEqualNode(toast); // by a second key press
-  [...element('toasts').children].filter(isRepeated).forEach(removeToast);
-  element('toasts').append(toast);
+  focusViewIfLost(() => element('toasts').replaceChildren(toast));
 }
 
 /** Ask in a dialog; return the value of the pressed button: '' of Cancel, undefined after Escape.

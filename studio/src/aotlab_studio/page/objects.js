@@ -107,7 +107,7 @@ class ObjectPanel {
     this.list.show(objects);
     for (const button of elements('delete', 'reshape', 'absent')) button.disabled = !item;
     element('merge').disabled = !item || objects.length < 2;
-    element('empty').hidden = Boolean(item);
+    element('empty').hidden = objects.length > 0;
     element('object-fields').hidden = !item;
     if (item) for (const field of this.fields) field.show(item.id);
     if (id !== this.lastScrolledId) this.scrollToSelected();

@@ -85,7 +85,7 @@ class Playback {
   showWaiting() {
     const { commands, commands: { length }, wanted: { frame } } = state;
     element('waiting').hidden = !length;
-    if (length) element('waiting').textContent = `Loading frame ${frame}; ${formatCount(length, 'input')} after it…`;
+    if (length) element('waiting').textContent = `Loading frame ${frame}; ${formatCount(length, 'action')} waiting`;
     update({ commands });
   }
 

@@ -142,7 +142,10 @@ class Gestures {
     const hasMoved = getDistance({ x: event.clientX, y: event.clientY }, gesture.center) > CLICK_DISTANCE;
     const isRepeated = gesture.isDoubleClick && state.tool.makesPrompts && !hasMoved;
     if (event.type === 'pointercancel' || isRepeated) toolbox.discard();
-    else toolbox.release();
+    else {
+      if (event.ctrlKey && !hasMoved) toolbox.joinLastStroke();
+      toolbox.release();
+    }
   }
 }
 

@@ -25,6 +25,7 @@ class Prompter {
     const [width, height] = [Math.abs(first.x - last.x), Math.abs(first.y - last.y)].map((edge) => Math.max(1, edge));
     const minEdge = Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / viewer.zoom);
     if (Math.max(width, height) <= minEdge) this.click(first, stroke);
+    else if (Math.min(width, height) < MIN_BOX_EDGE.frame) showMessage('The box is too thin; draw a wider one.', true);
     else if (erase) showMessage('A box only adds. To remove, right-click or use the lasso with Shift.', true);
     else this.segment(stroke, { box: [Math.min(first.x, last.x), Math.min(first.y, last.y), width, height] });
   }
@@ -78,11 +79,12 @@ class Prompter {
     if (answer.error) return answer;
     const { result: { object_id: id }, step } = answer;
     input.answerId = id;
-    if (!unanswered.has(input)) return step ? queue.send('undo', { step }, target) : answer;
-    if (previousId > 0 && id !== previousId) {
-      if (selection.id === previousId) selection.setSelected(id);
-      this.offerToAdd(input, message, previousId, id, step);
+    if (!unanswered.has(input)) { // canceled
+      const undone = step ? await queue.send('undo', { step }, target) : answer;
+      if (!undone.error) selection.updateTarget(target, previousId);
+      return undone;
     }
+    if (previousId > 0 && id !== previousId) this.offerToAdd(input, message, previousId, id, step);
     return answer;
   }
 

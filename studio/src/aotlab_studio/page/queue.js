@@ -115,7 +115,7 @@ class EditQueue {
       const isRepeatable = message && this.repeatableActions.includes(action);
       if (userMayStay && !isRepeatable) break;
       if (!isRepeatable || isCanceled?.()) continue;
-      messages.push({ ...addObjectId(message, target), id, do: action, target: targets.indexOf(target) });
+      messages.push({ ...addObjectId(message, target), id, do: action, target: target && targets.indexOf(target) });
     }
     return messages;
   }

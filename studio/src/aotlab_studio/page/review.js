@@ -1,12 +1,12 @@
 /** Review: frames to check, ranked. */
 
-import { connection } from './connection.js';
+import { connection, fetchOrThrow } from './connection.js';
 import { CoalescedTask, createElement, element, formatCount, setLabel } from './dom.js';
 import { RowList } from './fields.js';
 import { frames } from './frames.js';
 import { editHistory } from './history.js';
 import { toolbox } from './input.js';
-import { showError, showHint, showMessage } from './messages.js';
+import { showError, showHint, showMessage, showToast } from './messages.js';
 import { playback } from './playback.js';
 import { queue } from './queue.js';
 import { state, subscribe, update } from './store.js';
@@ -54,7 +54,7 @@ class Review {
     element('review-summary').textContent = this.summary;
     const { checks, project: { checked } } = state;
     this.list.show(checks.filter(({ frame }) => !checked.includes(frame)).slice(0, MAX_LISTED));
-    setLabel(element('next-check'), `Next frame to check (${findRemainingChecks().length})`);
+    setLabel(element('next-check'), `Next problem (${findRemainingChecks().length})`);
   }
 
   /** @param {FrameToCheck} entry @returns {{line: HTMLElement, show: (entry: FrameToCheck) => void}} */
@@ -79,7 +79,7 @@ class Review {
     if (length) return `${formatCount(length, 'frame')} left to check, worst first.`;
     const next = element('done').hidden ? '' : ' Mark the clip as done (Shift+Q).';
     return hasTracked() ? `No frames left to check.${next}`
-      : 'Nothing is tracked yet. After tracking, frames with doubtful masks are listed here, worst first.';
+      : 'Frames that need a look will appear here after tracking, worst first.';
   }
 
   /** Show a changed frame in the list, with its masks and whether it is corrected. @param {number} frame */
@@ -102,7 +102,7 @@ class Review {
   goTo(/** @type {FrameToCheck} */ { frame, object_ids: [worst], sentence }) {
     this.lastVisitedFrame = frame;
     toolbox.select(worst);
-    showHint(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
+    showHint(`Frame ${frame}: ${sentence}. Correct it, or go to the next problem.`);
     return playback.seek(frame);
   }
 
@@ -118,9 +118,25 @@ class Review {
     else showHint(this.summary);
   }
 
-  /** Mark the clip as done, or as not done. */
-  toggleDone() {
-    if (!element('done').hidden) queue.edit('set_done', { done: !state.project.done });
+  /** Mark the clip as done, and offer the next one; or mark it as not done. */
+  async toggleDone() {
+    const done = !state.project.done;
+    if (element('done').hidden || (await queue.edit('set_done', { done })).error || !done) return;
+    showToast('Marked as done', { 'Next clip': () => this.openNextClip() });
+  }
+
+  /** Open the next clip of the list that is not done. */
+  async openNextClip() {
+    if (element('clips').hidden) return;
+    const answer = await fetchOrThrow('../../clips').catch(showError);
+    if ('error' in answer) return;
+    const clips = /** @type {import('./protocol.js').Clip[]} */ (await answer.json());
+    const [current] = location.pathname.split('/').slice(-2);
+    const isCurrent = (/** @type {{name: string}} */ { name }) => encodeURIComponent(name) === current;
+    const next = [...clips.slice(clips.findIndex(isCurrent) + 1), ...clips].find((clip) => (
+      clip.status !== 'done' && !clip.unreadable && !isCurrent(clip)));
+    if (next) location.assign(`../${encodeURIComponent(next.name)}/`);
+    else showMessage('All other clips are done.');
   }
 }
 

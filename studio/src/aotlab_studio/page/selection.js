@@ -20,10 +20,11 @@ class Selection {
     return state.target;
   }
 
-  /** After an action on a target that has no object, set the object of later edits.
-   * @param {{id: number}} target @param {number} id created object, or the one merged into; 0: a new one */
+  /** After an action on a target, set the object of later edits, also of those that wait for the answer.
+   * @param {{id: number}} target
+   * @param {number} id created object, or the one merged into; 0: none, and if the target has no object, a new one */
   updateTarget(target, id) {
-    if (state.project.findObject(target.id)) return;
+    if (id ? id === target.id : state.project.findObject(target.id)) return;
     target.id = id;
     if (target === state.target) this.recentIds.unshift(id);
     update({ target: state.target });

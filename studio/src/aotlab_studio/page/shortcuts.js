@@ -13,8 +13,8 @@ import { moveCursor, pressCursor } from './pointers.js';
 import { review } from './review.js';
 import { selection } from './selection.js';
 import { loadSettings, saveSettings } from './settings.js';
-import { state, subscribe, update } from './store.js';
-import { timeline } from './timeline.js';
+import { state, subscribe } from './store.js';
+import { hasDrawn, timeline } from './timeline.js';
 import { setTool, TOOLS } from './tools.js';
 import { tracking } from './tracking.js';
 import { viewer } from './viewer.js';
@@ -97,6 +97,15 @@ async function step(/** @type {number} */ by) {
   showHint(timeline.frameDescription);
 }
 
+/** Go to the nearest frame with drawn masks before or after this one. @param {1 | -1} by */
+function seekDrawn(by) {
+  const { count, wanted } = state;
+  let frame = wanted.frame + by;
+  while (frame >= 0 && frame < count && !hasDrawn(frame)) frame += by;
+  if (frame >= 0 && frame < count) step(frame - wanted.frame);
+  else showHint(`No frame with drawn masks ${by < 0 ? 'before' : 'after'} this one.`);
+}
+
 function escape() {
   playback.dropCommands();
   if (toolbox.cancel()) return;
@@ -108,8 +117,6 @@ function escape() {
 const groups = /** @type {Record<string, Binding[]>} */ ({
   Draw: [
     ...TOOLS.map(({ name, key }) => bind(key, name, () => setTool(name))),
-    bind('U', 'subtract: remove instead of adding, as Shift does',
-      () => update({ erasesByDefault: !state.erasesByDefault }), 'subtract'),
     bindHeld('[ ]', 'smaller, larger brush', (key) => (
       toolbox.resizeBrush(key === '[' ? 1 / 1.2 : 1.2, 0.5)), 'smaller larger'),
     bindChange('Backspace', 'remove the last corner', () => toolbox.stepBack()),
@@ -137,24 +144,23 @@ const groups = /** @type {Record<string, Binding[]>} */ ({
   ],
   'Masks of this frame': [
     bindChange('F', 'fill holes', () => maskEdits.reshape('fill holes')),
-    bindChange('Ctrl+C', 'copy the masks', () => maskEdits.copy(), 'copy'),
-    bindChange('Ctrl+V', 'paste the selected object', () => maskEdits.paste(false), 'paste'),
+    bindChange('Ctrl+C', 'copy the masks', () => maskEdits.copy()),
+    bindChange('Ctrl+V', 'paste the selected object', () => maskEdits.paste(false)),
     bindChange('Ctrl+Shift+V', 'paste all objects', () => maskEdits.paste(true)),
-    bindChange('Shift+N', 'copy the selected object, or all, to the next frame', () => maskEdits.copyToNext(),
-      'copy-next'),
+    bindChange('Shift+N', 'copy the selected object to the next frame', () => maskEdits.copyToNext(), 'copy-next'),
     bindChange('M', 'mark the object as absent on this frame', () => toolbox.editMask('mark_absent'), 'absent'),
     bindChange('R', 'remove the drawn mask of the object', () => maskEdits.goBackToTracked(), 'back-to-tracked'),
   ],
   'Frames and view': [
     bindHeld('← →', 'previous, next frame', (key) => step(key === '←' ? -1 : 1), 'previous next-frame'),
     bindHeld('Shift+← Shift+→', 'ten frames back or forward', (key) => step(key === 'Shift+←' ? -10 : 10)),
+    bindHeld('Alt+← Alt+→', 'previous, next frame with drawn masks', (key) => seekDrawn(key === 'Alt+←' ? -1 : 1)),
     bind('Home End', 'first, last frame', (key) => playback.seek(key === 'Home' ? 0 : state.count - 1)),
     bind('Space', 'play or stop', () => playback.togglePlay(), 'play'),
     bindHeld('+ - PageUp PageDown', 'zoom at the pointer',
       (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined)),
     bindHeld(Object.keys(PAN_KEYS).join(' '), 'pan', (key) => viewer.pan(...PAN_KEYS[key])),
     bind('0', 'show the whole frame', () => { focusView(); viewer.fit(); }, 'fit'), // its button disappears
-    bind('Shift+V', 'matte only, or image and masks', () => element('matte').click()),
     bind('V', 'show or hide the fill', () => element('fill').click()),
   ],
   Track: [
@@ -166,10 +172,11 @@ const groups = /** @type {Record<string, Binding[]>} */ ({
       'clear-tracking'),
   ],
   'Review and export': [
-    bind('. ,', 'next, worst frame to check', (key) => review.showNext(key === ','), 'next-check'),
+    bind('. ,', 'next, worst problem', (key) => review.showNext(key === ','), 'next-check'),
     bindChange('Q', 'mark this frame as checked, or remove the mark', () => review.toggleChecked(), 'checked'),
     bind('Shift+L', 'list of clips', () => { if (!element('clips').hidden) element('clips').click(); }),
     bind('Shift+Q', 'mark the clip as done, or as not done', () => review.toggleDone(), 'done'),
+    bind('Shift+K', 'next clip that is not done', () => review.openNextClip()),
     bind('Shift+E', 'export', () => exporter.open(), 'export'),
     bind('?', 'keyboard shortcuts', () => element('help-dialog').showModal(), 'help'),
   ],

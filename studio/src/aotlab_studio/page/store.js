@@ -14,10 +14,11 @@
  * @typedef {{name: string, key: string, icon: string, help: string, usesBrush?: boolean, erases?: boolean,
  *   makesPrompts?: boolean, isPolygon?: boolean, isClosedShape?: boolean,
  *   shape?: (points: Point[]) => Point[],
- *   press?: (point: Point) => unknown,
+ *   press?: (point: Point, inverts: boolean) => unknown,
  *   release?: (stroke: Stroke) => unknown}} Tool */
-/** What the user draws with a tool, from the press on; `erase`: it removes.
- * @typedef {{tool: Tool, frame: number, target: Target, erase: boolean, points: Point[]}} Stroke */
+/** What the user draws with a tool, from the press on; `erase`: it removes; `isJoined`: it begins at the end of the
+ * last stroke. @typedef {{tool: Tool, frame: number, target: Target, erase: boolean, points: Point[],
+ *   isJoined?: boolean}} Stroke */
 /** A stroke as it is shown. `answerId`: the object that got the mask of a prompt.
  * @typedef {Sketch & Stroke & {answerId?: number}} Input */
 /** Input that runs in order: what changes masks waits for the requested frame, and what comes later waits behind it.
@@ -75,7 +76,6 @@ const values = {
   tool: noTool,
   drawingTool: noTool, // last tool except pan; its unfinished input stays while the user pans
   radius: 12, // of the brush, in pixels of the frame
-  erasesByDefault: false, // whether tools remove unless Shift is held, for pens and touch
 
   /** Unfinished input, or the last one without its points. @type {Stroke} */
   stroke: { tool: noTool, frame: 0, target, erase: false, points: [] },

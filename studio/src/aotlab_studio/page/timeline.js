@@ -39,6 +39,9 @@ const MARKS_BY_URGENCY = [LOST, DRAWN, DRAWN_ABSENT, ABSENT, ...'0123456789', NO
 
 export const isDrawn = (/** @type {string | undefined} */ mark) => mark === DRAWN || mark === DRAWN_ABSENT;
 
+/** Return whether a frame has drawn masks. @param {number} frame */
+export const hasDrawn = (frame) => [...state.marks.values()].some((row) => isDrawn(row[frame]));
+
 /** Return the frames on which an object has a mask or is absent. */
 export function findAnnotatedFrames() {
   const rows = state.project.objects.map(({ id }) => state.marks.get(id) ?? []);
@@ -177,7 +180,9 @@ class Timeline {
 
   movePointer(/** @type {PointerEvent} */ event) {
     const { canvas, press } = this;
-    canvas.title = state.project.objects[this.eventToRow(event)]?.name || '';
+    const object = state.project.objects[this.eventToRow(event)];
+    const isName = event.offsetX < NAMES_WIDTH;
+    canvas.title = !object ? '' : isName ? object.name : this.describeMark(object, this.eventToFrame(event));
     press.moved ||= Math.abs(event.offsetX - press.x) >= MIN_DRAG;
     if (!press.moved || !canvas.hasPointerCapture(event.pointerId)) return;
     const frame = this.eventToFrame(event);
@@ -248,9 +253,14 @@ class Timeline {
   get frameDescription() {
     const { project: { checked }, shown: { frame } } = state;
     const { item } = selection;
-    const mark = state.marks.get(item?.id ?? 0)?.[frame] ?? NO_MARK;
-    const object = item ? `; ${item.name} ${MARKS[mark]?.name ?? describeTracked(mark)}` : '';
+    const object = item ? `; ${this.describeMark(item, frame)}` : '';
     return `Frame ${frame}${checked.includes(frame) ? ', checked' : ''}${object}`;
+  }
+
+  /** Say how an object is on a frame. @param {ObjectInfo} object @param {number} frame */
+  describeMark({ id, name }, frame) {
+    const mark = state.marks.get(id)?.[frame] ?? NO_MARK;
+    return `${name} ${MARKS[mark]?.name ?? describeTracked(mark)}`;
   }
 
   /** Move the mark of the current frame, and describe the view. */

@@ -5,7 +5,6 @@ import { createElement, createIcon, element, showKey } from './dom.js';
 import { toolbox } from './input.js';
 import { showHint } from './messages.js';
 import { prompter } from './prompts.js';
-import { selection } from './selection.js';
 import { state, subscribe, update } from './store.js';
 import { toPairs } from './viewer.js';
 
@@ -32,11 +31,13 @@ export const TOOLS = [
   },
   {
     name: 'brush', key: 'B', icon: 'brush',
-    help: 'Brush: draw on the object; Ctrl for a straight line. The wheel or the buttons − and + change the size.',
+    help: 'Brush: the wheel or the buttons − and + change its size; Ctrl draws a straight line, Ctrl+click one from the'
+      + ' last stroke.',
     usesBrush: true, release: (stroke) => toolbox.send(stroke),
   },
   {
-    name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object; Ctrl for a straight line.',
+    name: 'eraser', key: 'E', icon: 'eraser',
+    help: 'Eraser: remove pixels of the object; Ctrl for a straight line, Ctrl+click for one from the last stroke.',
     usesBrush: true, erases: true, release: (stroke) => toolbox.send(stroke),
   },
   {
@@ -45,12 +46,12 @@ export const TOOLS = [
   },
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
-    help: 'Polygon: click corners, drag to move them; Enter or the first corner closes it; Shift to remove.',
-    isPolygon: true, press: (point) => toolbox.addCorner(point),
+    help: 'Polygon: click corners; drag one to move it, right-click to remove it; Enter or the first corner closes it.',
+    isPolygon: true, press: (point, inverts) => toolbox.addCorner(point, inverts),
   },
   {
     name: 'corners', key: 'Shift+P', icon: 'spline-pointer',
-    help: 'Corners: drag a corner of the object’s outline, or a point between two.',
+    help: 'Corners: drag a corner of the object’s outline, or a point between two; right-click a corner to remove it.',
     isPolygon: true, isClosedShape: true, shape: showMoved, release: sendMoved,
   },
   {
@@ -61,11 +62,7 @@ export const TOOLS = [
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new one.',
-    press: async (point) => {
-      const { id } = selection;
-      const answer = await toolbox.editMask('split_object', { point: toPairs([point])[0] });
-      if (!answer.error && selection.id === id) selection.setSelected(answer.result.object_id);
-    },
+    press: (point) => toolbox.editMask('split_object', { point: toPairs([point])[0] }),
   },
   {
     name: 'pan', key: 'H', icon: 'hand',
@@ -83,16 +80,15 @@ export function setTool(/** @type {string} */ name) {
   update({ tool, drawingTool: tool === PAN ? state.drawingTool : tool });
 }
 
-element('subtract').after(...TOOLS.map(({ name, key, icon, help }) => {
+element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
   const values = { title: help, onclick: () => setTool(name) };
   const button = createElement('button', values, createIcon(icon), createElement('span', {}, name));
   button.dataset.tool = name;
   showKey(button, key);
   return button;
 }));
-subscribe(['tool', 'erasesByDefault'], () => {
-  const { erasesByDefault, tool } = state;
-  element('subtract').ariaPressed = String(erasesByDefault);
+subscribe(['tool'], () => {
+  const { tool } = state;
   for (const button of document.querySelectorAll('#tools [data-tool]')) {
     button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
   }

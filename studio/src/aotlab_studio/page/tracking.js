@@ -14,6 +14,7 @@ import { state, subscribe } from './store.js';
 
 class Tracking {
   constructor() {
+    this.isStopped = false; // before its job has started
     element('stop').onclick = () => this.stop();
     subscribe(['job'], () => this.showJob());
   }
@@ -69,12 +70,16 @@ class Tracking {
     toolbox.finish(); // the page shows the frames that are tracked
     playback.setMode('follow');
     const { frame } = playback;
+    this.isStopped = false;
     const { error } = await queue.runInOrder({ action: 'track' }, async () => {
       const range = this.readRange(); // earlier edits may change it
       const isOnlySelected = element('only-selected').checked;
       if (isOnlySelected && !selection.id) return showError(new Error('Select an object first.'));
       const object = isOnlySelected ? { object_id: selection.id } : {};
-      return range ? queue.send('track', { frame, direction, ...range, ...object }) : { error: CANCELED };
+      if (!range || this.isStopped) return { error: CANCELED };
+      const answer = await queue.send('track', { frame, direction, ...range, ...object });
+      if (this.isStopped && !answer.error) queue.send('stop', {});
+      return answer;
     });
     if (!error) showHint('');
     else if (state.mode === 'follow') playback.setMode('idle');
@@ -87,15 +92,16 @@ class Tracking {
     editHistory.offerUndo(await queue.edit('clear_tracking', { frame, last: range.last }), 'Tracking cleared');
   }
 
-  /** Offer to continue tracking that was cut off. @param {import('./protocol.js').CutOff} cutOff */
+  /** Offer to resume tracking that was interrupted. @param {import('./protocol.js').CutOff} cutOff */
   offerToContinue({ frames, ...request }) {
-    showToast(`Tracking was cut off, ${formatCount(frames, 'frame')} left`, {
-      'Go on': () => queue.send('track', /** @type {any} */ (request)),
+    showToast(`Tracking was interrupted; ${formatCount(frames, 'frame')} left`, {
+      'Resume tracking': () => queue.send('track', /** @type {any} */ (request)),
     });
   }
 
   stop() {
     if (this.job) queue.send('stop', {});
+    else this.isStopped = true;
   }
 
   togglePause() {

@@ -191,13 +191,8 @@ class Viewer {
     context.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * left, ratio * top);
     context.imageSmoothingEnabled = ratio * zoom < 3;
     context.globalAlpha = placeholder ? 0.5 : 1;
-    const isMatte = element('matte').checked && !placeholder;
-    if (isMatte) {
-      context.fillStyle = '#000';
-      context.fillRect(0, 0, this.size.width, this.size.height);
-      context.drawImage(this.layers[0], 0, 0);
-    } else context.drawImage(image, 0, 0, this.size.width, this.size.height);
-    if (labels && !placeholder && !isMatte) {
+    context.drawImage(image, 0, 0, this.size.width, this.size.height);
+    if (labels && !placeholder) {
       const [fill, outline, opacity] = elements('fill', 'outline', 'opacity');
       context.globalAlpha = opacity.valueAsNumber;
       if (fill.checked) context.drawImage(this.layers[0], 0, 0);

@@ -30,6 +30,10 @@ def build_batch_app(batch: Batch) -> Starlette:
     def track_all(_: Request) -> Response:
         return http.respond_json(batch.track_all())
 
+    def stop_tracking(_: Request) -> Response:
+        batch.stop_tracking()
+        return http.respond_json(None)
+
     async def export_clips(request: Request) -> Response:
         body = msgspec.json.decode(await http.read_body(request), type=protocol.ExportRequest)
         folder = Path(body.folder) if body.folder else None
@@ -75,6 +79,7 @@ def build_batch_app(batch: Batch) -> Starlette:
             *http.make_page_routes("batch.html", batch.folder),
             Route("/clips", lambda _: http.respond_json(batch.list_clips())),
             Route("/track", track_all, methods=["POST"]),
+            Route("/stop", stop_tracking, methods=["POST"]),
             Route("/export", export_clips, methods=["POST"]),
             Route("/thumbnail/{name}", get_thumbnail),
             Mount("/clip/{clip}", serve_clip),

@@ -59,11 +59,12 @@ def _draw_outputs(checked: Collection[str]) -> str:
 
 
 def _draw_switch(option: sdk.OutputOption) -> str:
-    """Return the checkbox of an option of outputs that is on or off; empty for others."""
+    """Return the checkbox of an option that is on or off, with the outputs that have it; empty for other options."""
     if option.choices:
         return ""
     text = option.name.replace("_", " ").capitalize()
-    box = f'<input type="checkbox" data-option="{option.name}">'
+    outputs = [name for name in internal.list_outputs() if internal.select_options(name, {option.name: True})]
+    box = f'<input type="checkbox" data-option="{option.name}" data-outputs="{" ".join(outputs)}">'
     return f'<label title="{html.escape(option.help)}">{box} {text}</label>'
 
 
@@ -78,7 +79,7 @@ def make_page_routes(start: str, folder: Path = Path()) -> list[Route]:
         "icons.svg": (PAGE / "icons.svg").read_text(),
         "output options": "".join(map(_draw_switch, internal.list_output_options())),
         "outputs": _draw_outputs(("masks", "overlay")),
-        "outputs of a list": _draw_outputs(("coco",)),
+        "outputs of a list": _draw_outputs(("masks", "coco")),
     }
     for file in PAGE.iterdir():
         if kind := CONTENT_TYPES.get(Path(file.name).suffix):

@@ -292,8 +292,8 @@ _ActionUnion: Any = Union[tuple(ACTIONS.values())]  # noqa: UP007
 def run_on_target(session: Session, message: dict[str, Any], origin: Origin, targets: Targets) -> Any:
     """Carry out an action as `run_action` does, on the object that the message names as its ``target``.
 
-    The first message with this name creates the object. After it is merged, messages are for the other object; after it
-    is deleted, the next message creates a new object.
+    The first message with this name creates the object; a prompt away from it names a new one. After it is merged,
+    messages are for the other object; after it is deleted, the next message creates a new object.
     """
     target = str(message.pop("target", ""))
     if target in targets and "object_id" in message:
@@ -301,7 +301,7 @@ def run_on_target(session: Session, message: dict[str, Any], origin: Origin, tar
     result = run_action(session, message, origin)
     if target and message["do"] in ("delete_object", "merge_objects"):
         targets[target] = message.get("into")
-    elif target and isinstance(result, EditResult) and message.get("object_id") is None:
+    elif target and isinstance(result, EditResult):
         targets[target] = result.object_id
     return result
 
