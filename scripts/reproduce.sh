@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Reproduces published figures: installs the project, and runs `aotlab table` with the same arguments, from the current
-# folder. docs/howto/benchmarks.md describes the tables, and how to send results.
+# folder. docs/howto/reproduce.md describes the tables, and how to send results.
 #
 #   bash scripts/reproduce.sh r50_aotl --dry-run                # lists downloads
 #   bash scripts/reproduce.sh r50_aotl --download --tolerance 0.2

@@ -12,9 +12,9 @@ GROUPS = {
     ),
     "Research": (
         "research", "concepts/frame", "concepts/training", "concepts", "concepts/identities", "concepts/run",
-        "tutorials/benchmark", "howto/benchmarks", "vot", "howto/train", "tutorials/finetune", "howto/plugins",
-        "tutorials/policy", "tutorials/block", "tutorials/model", "tutorials/tracker", "howto/hooks", "howto/inspect",
-        "migrate",
+        "tutorials/benchmark", "howto/benchmarks", "howto/compare", "howto/reproduce", "vot", "howto/train",
+        "tutorials/finetune", "howto/plugins", "tutorials/policy", "tutorials/block", "tutorials/model",
+        "tutorials/tracker", "howto/hooks", "howto/inspect", "migrate",
     ),
     "Annotate": (
         "tutorials/annotate", "tutorials/batch", "annotate", "howto/integrations", "reference/studio",

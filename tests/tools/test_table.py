@@ -55,7 +55,7 @@ rows:
 
 
 def test_documented_table_is_read(tmp_path):
-    ((_, _, text),) = split_blocks(ROOT / "docs" / "howto" / "benchmarks.md", "yaml")
+    ((_, _, text),) = split_blocks(ROOT / "docs" / "howto" / "reproduce.md", "yaml")
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     table = load_table(tmp_path / "mine.yaml")
     assert [row.model for row in table.rows] == list(table.models)
@@ -260,7 +260,7 @@ def test_table_commands_parse(path, monkeypatch):
         evaluation.main.make_context("aotlab eval", [*options, "--output", "results"])
         for line in list_missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"
-    assert f"`{path.stem}`" in (ROOT / "docs" / "howto" / "benchmarks.md").read_text(encoding="utf-8")
+    assert f"`{path.stem}`" in (ROOT / "docs" / "howto" / "reproduce.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
