@@ -86,6 +86,20 @@ def test_default_name_follows_the_class(document):
     assert document.snapshot.objects[1].name == "dog"
 
 
+def test_several_objects_get_one_class_in_one_step(document):
+    for _ in range(3):
+        editing.AddObject().run(document)
+    step = document.log.head
+    editing.ChangeObject(1, class_name="fish", others=[3]).run(document)
+    assert [item.class_name for item in document.snapshot.objects.values()] == ["fish", "", "fish"]
+    assert document.log.head == step + 1
+    assert list_titles(document)[0] == "change object 1, object 3"
+    editing.ChangeObject(1, name="koi", locked=True, others=[2]).run(document)
+    assert [(item.name, item.locked) for item in document.snapshot.objects.values()] == [
+        ("koi", True), ("object 2", False), ("object 3", False),
+    ]  # fmt: skip
+
+
 def test_names_and_classes_are_stripped(document):
     editing.AddObject().run(document)
     editing.ChangeObject(1, name=" a ", class_name=" big cat  ").run(document)

@@ -307,6 +307,22 @@ def test_class_goes_to_the_object_it_is_typed_for(page, document, two_objects):
     assert page.tab.input_value("#class") == ""
 
 
+def test_class_goes_to_all_objects_that_are_selected(page, document, two_objects):
+    editing.AddObject().run(document)
+    page.wait_objects(3)
+    page.key("1")
+    page.wait_selected("object 1")
+    page.tab.click("[name=select3]", modifiers=["Control"])
+    assert page.tab.locator("#objects .selected").count() == 2
+    page.tab.fill("#class", "fish")
+    page.tab.press("#class", "Enter")
+    page.wait_until(lambda: document.snapshot.objects[3].class_name == "fish")
+    assert [item.class_name for item in document.snapshot.objects.values()] == ["fish", "", "fish"]
+    page.key("2")
+    page.wait_selected("object 2")
+    assert page.tab.locator("#objects .selected").count() == 1
+
+
 @pytest.mark.parametrize("field", ["class", *slow("name")])
 def test_refused_text_stays_in_its_field(context, served, field, monkeypatch):
     document = served.session.document

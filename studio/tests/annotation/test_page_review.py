@@ -284,10 +284,10 @@ def test_edit_of_the_history_is_gone_back_to(page, one_object):
     page.tab.wait_for_selector("#steps li:first-child >> text=now")
     assert page.tab.inner_text("#steps li:nth-child(2)").startswith("brush object 1, frame 0 · ")
     with page.done():
-        page.tab.click("[aria-label='Back to brush, frame 0']")
+        page.tab.click("[aria-label='Back to brush object 1, frame 0']")
     page.wait_until(lambda: page.labels(0)[30, 10] == 1)
     with page.done():
-        page.tab.click(".toast:has-text('Back to: brush, frame 0') >> text=Undo")
+        page.tab.click(".toast:has-text('Back to: brush object 1, frame 0') >> text=Undo")
     assert not page.labels(0).any()
 
 

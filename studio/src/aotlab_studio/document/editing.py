@@ -398,7 +398,7 @@ class AddObject(Edit, frozen=True):
 class ChangeObject(Edit, frozen=True):
     """Set fields of an object, except those that are None; raise `InputError` for an unusable name.
 
-    A new class brings its color, unless one is given; see `Schema.color_object`.
+    A new class brings its color, unless one is given; see `Schema.color_object`. ``others`` get the class too.
     """
 
     object_id: int
@@ -406,23 +406,25 @@ class ChangeObject(Edit, frozen=True):
     color: Color | None = None
     locked: bool | None = None
     class_name: str | None = None
+    others: list[int] = []
 
     def run(self, document: Document) -> None:
         with document.lock:
-            before, known_classes = document.snapshot.find_object(self.object_id), document.snapshot.state.classes
-            fields: dict[str, Any] = {
-                "name": self.name,
-                "color": self.color,
-                "locked": self.locked,
-                "class_name": self.class_name,
-            }
-            item = check_object(replace(before, **{key: value for key, value in fields.items() if value is not None}))
-            if before.name == item.name == before.class_name:  # its name was its class
-                item = replace(item, name=item.class_name or f"object {item.id}")
-            if self.color is None:
-                item = document.schema.color_object(item, document.snapshot.objects)
-            classes = internal.add_class_ids(known_classes, {item.class_name: None} if item.class_name else {})
-            document.edit(f"change {before.name}", Changes({self.object_id: item}, classes=classes))
+            snapshot, schema = document.snapshot, document.schema
+            objects, classes = {**snapshot.objects}, dict[str, None]()
+            for object_id in (self.object_id, *self.others):
+                before = snapshot.find_object(object_id)
+                fields: dict[str, Any] = {"class_name": self.class_name}
+                if object_id == self.object_id:
+                    fields |= {"name": self.name, "color": self.color, "locked": self.locked}
+                item = check_object(replace(before, **{key: each for key, each in fields.items() if each is not None}))
+                if before.name == item.name == before.class_name:  # its name was its class
+                    item = replace(item, name=item.class_name or f"object {item.id}")
+                objects[object_id] = schema.color_object(item, objects) if self.color is None else item
+                classes |= {item.class_name: None} if item.class_name else {}
+            changes = Changes(objects, classes=internal.add_class_ids(snapshot.state.classes, classes))
+            names = ", ".join(snapshot.objects[key].name for key in (self.object_id, *self.others))
+            document.edit(f"change {names}", changes)
 
 
 class DeleteObject(Edit, frozen=True):

@@ -30,7 +30,7 @@ class ObjectPanel {
       if (text && names.length && !names.includes(text)) {
         return { error: new Error(`The classes are ${names.slice(0, 20).join(', ')}; choose one.`) };
       }
-      return this.changeObject(id, { class_name: text });
+      return this.changeObject(id, { class_name: text, others: selection.findOthers(id) });
     });
     element('merge').onclick = () => playback.addCommand(openMerge, true);
     element('load').onchange = () => {
@@ -64,7 +64,9 @@ class ObjectPanel {
     };
     const name = createElement('span', { className: 'name' });
     const category = createElement('span', { className: 'class' });
-    const onclick = () => playback.addCommand(() => toolbox.select(id));
+    const select = () => playback.addCommand(() => toolbox.select(id));
+    const onclick = (/** @type {MouseEvent} */ { ctrlKey, metaKey, shiftKey }) => (
+      (ctrlKey || metaKey || shiftKey) && selection.id ? selection.toggleOther(id) : select());
     const button = createElement('button', { className: 'select', name: `select${id}`, onclick }, name, category);
     button.ondblclick = () => this.focusName(id); // at once, or the next letters would be shortcuts
     const [hide, lock] = ['hidden', 'locked'].map((key) => (
@@ -73,17 +75,18 @@ class ObjectPanel {
     lock.onclick = () => this.toggleLock({ id });
     const line = createElement('li', {}, swatch, button, hide, lock);
     line.onkeydown = ({ key, ctrlKey, metaKey }) => {
-      if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) onclick();
+      if (key === 'Delete' || (key === 'Backspace' && (ctrlKey || metaKey))) select();
     };
     const show = (/** @type {Item} */ item) => {
       const hasFocus = id === (selection.id || state.project.objects[0].id); // ↑ and ↓ go to the others
       for (const control of [swatch, button, hide, lock]) control.tabIndex = hasFocus ? 0 : -1;
-      line.className = id === selection.id ? 'selected' : '';
+      const isSelected = id === selection.id || selection.otherIds.has(id);
+      line.className = isSelected ? 'selected' : '';
       // the color that the user is choosing stays
       if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color;
       swatch.title = swatch.ariaLabel = `Color of ${item.name}`;
-      button.ariaPressed = String(id === selection.id);
-      button.title = `Select ${item.name}; double-click to rename`;
+      button.ariaPressed = String(isSelected);
+      button.title = `Select ${item.name}; Ctrl+click to give several objects one class, double-click to rename`;
       name.textContent = item.name;
       category.textContent = item.class_name === item.name ? '' : item.class_name;
       showSwitch(hide, `Hide ${item.name}`, ['eye', 'eye-off'], !selection.isVisible(id));
@@ -150,7 +153,8 @@ class ObjectPanel {
       tool.makesPrompts && other === target));
     queue.runInOrder({ action: 'change_object' }, async (id) => {
       if (prompt && !prompt.answerId) return { error: CANCELED };
-      const message = { object_id: prompt?.answerId ?? target.id, class_name: className };
+      const changedId = prompt?.answerId ?? target.id;
+      const message = { object_id: changedId, class_name: className, others: selection.findOthers(changedId) };
       return queue.send('change_object', message, target, id);
     });
   }

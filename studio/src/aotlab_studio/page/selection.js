@@ -4,6 +4,7 @@ import { state, subscribe, update } from './store.js';
 
 class Selection {
   recentIds = /** @type {number[]} */ ([]); // ids of selected objects, the latest first
+  otherIds = /** @type {Set<number>} */ (new Set()); // that get the same class as the selected one
 
   /** Selected object; undefined: none, or it is not created yet, or another page has deleted it. */
   get item() {
@@ -37,7 +38,19 @@ class Selection {
   }
 
   replaceTarget(/** @type {number} */ id) {
+    this.otherIds.clear();
     update({ target: { id } });
+  }
+
+  /** Add an object to those that get the same class as the selected one, or remove it. @param {number} id */
+  toggleOther(id) {
+    if (id !== this.id && !this.otherIds.delete(id)) this.otherIds.add(id);
+    update({ target: state.target });
+  }
+
+  /** Return the objects that get the same class as an object. @param {number} id */
+  findOthers(id) {
+    return id === this.id ? [...this.otherIds].filter((other) => state.project.findObject(other)) : [];
   }
 
   /** If undo or redo removed the selected object or restored one, select the most recently selected one that exists. */

@@ -205,7 +205,8 @@ class JobRunner:
                 raise InputError("tracking: is running already; stop it first")
             layer = plan_request(document.snapshot, frame, direction, first, last, object_id)
             layer_id = document.make_layer_id()
-            document.edit("tracking", Changes(layers={layer_id: layer}))
+            title = "tracking" if object_id is None else f"track {document.snapshot.objects[object_id].name}"
+            document.edit(title, Changes(layers={layer_id: layer}))
             self.job = job = TrackingJob(document, layer_id)
         threading.Thread(target=job.run, args=(self.make_tracker,), name="tracking", daemon=True).start()
         return job
