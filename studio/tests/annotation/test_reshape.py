@@ -16,6 +16,7 @@ from studio.tests.annotation.sessions import (
     find_pending,
     list_labels,
     list_tracked_frames,
+    restore_backup,
     run_job,
     start_held_job,
     wait_for,
@@ -154,6 +155,19 @@ def test_reshaped_masks_survive_a_restart(folder, reopen):
     assert again.snapshot.drawn_frames == [0]
     again.undo()
     assert count_areas(again)[1:] == [100] * (LENGTH - 1)
+
+
+def test_reshaped_masks_that_a_backup_lacks_are_tracked_again(folder, reopen):
+    session = reopen(folder)
+    draw_and_track(session, 1)
+    editing.Reshape(1, 1, "grow", 2, last=LAST).run(session.document)
+    session.close()
+    restore_backup(session.document.folder)
+    again = reopen(folder)
+    assert list_outdated(again.document.snapshot) == [(1, LAST)]
+    run_job(again, 0)
+    assert list_outdated(again.document.snapshot) == []
+    assert count_areas(again.document) == [100] * LENGTH
 
 
 def test_refused_reshape_leaves_no_mask(session, document, monkeypatch):
