@@ -23,10 +23,12 @@ class Archive:
     """Bytes."""
     digest: str
     """SHA-256."""
+    frames: int
+    """Number of frames of the split val."""
 
 
 def download_dataset(archive: Archive, folder: Path) -> None:
-    """Download an archive and unpack it as ``folder``, which must not exist.
+    """Download an archive and unpack it as ``folder``, which must not exist; the same call resumes.
 
     Raises:
         InputError: the file cannot be downloaded or unpacked, or has another digest.

@@ -2,7 +2,7 @@
 # Reproduces published figures: installs the project, and runs `aotlab table` with the same arguments, from the current
 # folder. docs/howto/reproduce.md describes the tables, and how to send results.
 #
-#   bash scripts/reproduce.sh r50_aotl --dry-run                # lists downloads
+#   bash scripts/reproduce.sh r50_aotl --dry-run                # lists downloads and the time
 #   bash scripts/reproduce.sh r50_aotl --download --tolerance 0.2
 set -euo pipefail
 here=$PWD

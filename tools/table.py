@@ -1,7 +1,7 @@
 """Run those rows of a paper's table whose data and models are available, and compare with the published figures.
 
 aotlab table aot_davis2017 --device cuda
-aotlab table r50_aotl --dry-run                      # what it needs
+aotlab table r50_aotl --dry-run                      # what it needs, and how long it takes
 aotlab table r50_aotl --download --tolerance 0.2     # the rows of a published checkpoint
 """
 
@@ -67,7 +67,7 @@ def run_row(
 @option("--output", type=Folder, default=Path("results/tables"), help="folder for the results")
 @format_option
 @force_results
-@flag("--dry-run", "only list what is missing, and the size of downloads")
+@flag("--dry-run", "only list what is missing, the size of downloads, and the time")
 @flag("--download", "download missing data sets, of which davis2017 has one file")
 @option("--tolerance", type=number_type(NON_NEGATIVE), help="points; exit code 1 if a published score differs by more")
 def main(
@@ -92,8 +92,9 @@ def main(
     if root is not None:
         table = replace_root(table, root)
     if dry_run:
-        missing = dict.fromkeys(line for row in table.rows for line in list_missing(table, row))
-        print("\n".join(["missing:", *(f"- {line}" for line in missing)] if missing else ["nothing is missing"]))
+        from aotlab.benchmark.dry_run import forecast_table
+
+        print(forecast_table(table, device))
         return 0
     results = require_writable(output / table.name)
     for benchmark in {row.benchmark: table.benchmarks[row.benchmark] for row in table.rows}.values():

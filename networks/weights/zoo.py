@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.networks.weights.published import PublishedWeights, find_published_weights, list_published_weights
-from aotlab.utils.downloads import download
+from aotlab.utils.downloads import TIMEOUT, download
 from aotlab.utils.errors import InputError, require, require_modules, suggest
 from aotlab.utils.files import cache_folder, make_folder, reading
 from aotlab.utils.locks import locked
@@ -32,8 +32,6 @@ HUB_PREFIX = "hf://"
 ZOO_URL = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
 PRETRAINED_FOLDER = ROOT / "pretrain_models"
 """Folder of the project that may also hold published files."""
-TIMEOUT = 60.0
-"""Seconds without data before a download from Google Drive fails."""
 LOCK_TIMEOUT = 1800.0
 """Seconds to wait for another process that stores the same weights."""
 
