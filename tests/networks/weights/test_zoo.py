@@ -82,7 +82,7 @@ def test_incomplete_download_is_resumed(file_server, link, aott):
     file_server.truncates = False
     path = download_weights("aott", source=link)
     assert_same_weights(load_model("aott")[0].state_dict(), aott.model.state_dict())
-    assert list_stored() == [path.name, f"{path.name}.sha256"]
+    assert list_stored() == [path.name]
 
 
 def test_source_of_stored_weights_is_ignored_with_a_warning(aott, caplog):
