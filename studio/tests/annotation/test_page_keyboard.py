@@ -272,7 +272,7 @@ def test_press_in_a_list_survives_its_refresh(page, session, document, checks):
 
 
 def test_help_shows_all_keys_and_the_empty_review_its_purpose(idle_page):
-    assert "After tracking" in idle_page.tab.inner_text("#review-summary")
+    assert "after tracking" in idle_page.tab.inner_text("#review-summary")
     idle_page.key("?")
     inside = idle_page.tab.evaluate(
         """() => [...document.querySelectorAll('#keys li')].map((line) => line.getBoundingClientRect())

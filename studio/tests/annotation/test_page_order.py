@@ -174,9 +174,10 @@ def test_undo_before_a_canceled_close_removes_its_stroke(new_page):
 def test_input_after_unanswered_boxes_is_for_the_last_one(new_page, session):
     draw(session, 0, 1)
     session.prompter.segmenter = lambda image, prompts: fill_box(image, prompts[1].box)
+    editing.AddObject().run(session.document)
     wire = Wire(new_page, "segment")
-    new_page.wait_objects(1)
     new_page.key("1", "x")
+    new_page.tab.click("[name=select2]", modifiers=["Control"])
     boxes = [(25, 2), (45, 2), (45, 30)]
     for x, y in boxes:
         new_page.stroke((x, y), (x + 6, y + 5))
@@ -186,9 +187,10 @@ def test_input_after_unanswered_boxes_is_for_the_last_one(new_page, session):
     wire.actions = ()
     wire.release()
     new_page.wait_until(lambda: len(wire.list_sent("paste_masks")) == 1 and len(wire.answers) == len(wire.sent))
-    new_page.wait_selected("object 4")
-    assert [new_page.labels(0)[y, x] for x, y in ((28, 4), (48, 4), (48, 32), (6, 36))] == [2, 3, 4, 4]
-    assert {*np.unique(new_page.labels(1))} == {0, 4}
+    new_page.wait_selected("object 5")
+    assert new_page.tab.locator("#objects .selected").count() == 1
+    assert [new_page.labels(0)[y, x] for x, y in ((28, 4), (48, 4), (48, 32), (6, 36))] == [3, 4, 5, 5]
+    assert {*np.unique(new_page.labels(1))} == {0, 5}
 
 
 def fill_box(image, box):

@@ -138,11 +138,15 @@ class ObjectPanel {
   }
 
   async deleteObject() {
-    const { item } = selection;
-    const { target } = state;
+    const { project, target } = state;
     toolbox.finish(); // its own, which would make a new object
-    const answer = await queue.edit('delete_object', /** @type {any} */ ({ object_id: null }), target);
-    editHistory.offerUndo(answer, `${item?.name ?? 'New object'} deleted`); // it may not exist yet
+    const message = /** @type {any} */ ({ object_id: null });
+    let name = ''; // of the object of the earlier edits
+    const answer = await queue.runInOrder({ action: 'delete_object', message, target }, (id) => {
+      name = project.getName(target.id);
+      return queue.send('delete_object', message, target, id);
+    });
+    editHistory.offerUndo(answer, `${name} deleted`);
   }
 
   /** Give the selected object, or the one of an unanswered prompt, a class. @param {string} className */
@@ -153,8 +157,7 @@ class ObjectPanel {
       tool.makesPrompts && other === target));
     queue.runInOrder({ action: 'change_object' }, async (id) => {
       if (prompt && !prompt.answerId) return { error: CANCELED };
-      const changedId = prompt?.answerId ?? target.id;
-      const message = { object_id: changedId, class_name: className, others: selection.findOthers(changedId) };
+      const message = { object_id: target.id, class_name: className, others: selection.findOthers(target.id) };
       return queue.send('change_object', message, target, id);
     });
   }

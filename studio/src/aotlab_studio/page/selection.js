@@ -27,7 +27,10 @@ class Selection {
   updateTarget(target, id) {
     if (id ? id === target.id : state.project.findObject(target.id)) return;
     target.id = id;
-    if (target === state.target) this.recentIds.unshift(id);
+    if (target === state.target) {
+      this.recentIds.unshift(id);
+      this.otherIds.clear();
+    }
     update({ target: state.target });
   }
 
