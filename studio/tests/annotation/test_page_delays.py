@@ -119,6 +119,7 @@ def play(context, serve, folder, script, late_seed=None):
     if late is None:
         page.open()
     page.wait_objects(2)
+    page.tab.evaluate("document.getElementById('toasts').style.display = 'none'")  # they would take clicks
     page.key("1", "b")
     for name, points in script:
         if late is None:

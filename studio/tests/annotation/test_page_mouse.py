@@ -179,15 +179,6 @@ def test_box_away_from_the_object_makes_a_new_one(page):
     page.wait_selected("object 1")
 
 
-@pytest.mark.slow
-def test_narrow_box_is_no_click(new_page):
-    wire = Wire(new_page)
-    new_page.key("x")
-    new_page.drag((2, 2), (18, 2))
-    new_page.wait_until(lambda: wire.list_sent("segment"))
-    assert wire.list_sent("segment")[0]["box"] == pytest.approx([2, 2, 16, 1], abs=0.6)
-
-
 def test_box_around_the_object_replaces_its_mask(page):
     page.drag((6, 8), (13, 8))
     page.key("x")
@@ -309,26 +300,6 @@ def test_jitter_when_zoomed_out_is_a_click(page, session):
         page.tab.mouse.move(x + 2, y + 2)
         page.tab.mouse.up()
     assert [prompt.box for prompt in prompts] == [None]
-
-
-@pytest.mark.slow
-def test_object_that_takes_pixels_stays_selected(new_page, session):
-    draw(session, 0, 1, 2)
-    half = truth(0) == 2
-    half[:, 45:] = False
-    set_mask(session.document, 0, 2, half)
-    new_page.open()
-    new_page.key("1")
-    new_page.key_done("Delete")
-    new_page.wait_objects(1)
-    new_page.key("c")
-    new_page.click_done(48, 30)
-    new_page.wait_objects(2)
-    with new_page.done():
-        new_page.tab.click("text=Take them")
-    new_page.wait_objects(2)
-    new_page.settle()
-    assert "object 2" not in new_page.tab.inner_text("#objects [aria-pressed=true]")
 
 
 @pytest.mark.parametrize("tool", ["g", *slow("o")])
