@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from zlib import crc32
 import cv2
 import numpy as np
 import torch
-from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -91,7 +90,7 @@ class Mixture:
             clip = transform_clip(clip, transform, rng)
         return clip
 
-    def _make_clip(self, rng: Generator) -> Clip:
+    def _make_clip(self, rng: np.random.Generator) -> Clip:
         """Make a clip of one item, usually with the objects of another pasted over it."""
         item = self._draw_item(rng)
         clip = self._sample(item, rng)
@@ -109,11 +108,11 @@ class Mixture:
         entering = bool(self.phase.entering) and rng.random() < self.phase.entering
         return compose_clips(clip, pasted, rng, max_objects=self.max_objects, entering=entering)
 
-    def _draw_item(self, rng: Generator) -> tuple[int, int]:
+    def _draw_item(self, rng: np.random.Generator) -> tuple[int, int]:
         number = int(rng.choice(len(self.sources), p=self.weights))
         return number, self.sources[number].sample_index(rng)
 
-    def _sample(self, item: tuple[int, int], rng: Generator) -> Clip:
+    def _sample(self, item: tuple[int, int], rng: np.random.Generator) -> Clip:
         source, index = item
         return self.sources[source].sample(index, self.phase, rng, max_objects=self.max_objects)
 
@@ -140,12 +139,13 @@ def build_clip_loader(
     micro_batches: int = 1,
     *,
     pin_memory: bool = False,
-) -> Iterator[ClipTensors]:
+) -> Generator[ClipTensors, None, None]:
     """Yield the batches of a phase from ``first_step`` (from 0) to its end, prepared by worker processes.
 
     The clips of a step are split into ``micro_batches`` times ``ranks`` equal shares; a rank gets its share of each,
-    in page-locked memory if requested. The clips of a step do not depend on the number of ranks. Raises `InputError` if
-    the batch cannot be split evenly or an item cannot be read, and `RunStopped` if a worker process dies.
+    in page-locked memory if requested. The clips of a step do not depend on the number of ranks. Close the generator if
+    it is not read to its end: its processes would keep Python from exiting. Raises `InputError` if the batch cannot be
+    split evenly or an item cannot be read, and `RunStopped` if a worker process dies.
     """
     phase, size = mixture.phase, split_batch(mixture.phase, ranks, micro_batches)
     starts = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
@@ -212,7 +212,7 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
     )
 
 
-def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensors]:
+def _raise_errors(batches: Iterator[ClipTensors | InputError]) -> Generator[ClipTensors, None, None]:
     """Yield the batches of a loader and raise the errors of its workers."""
     try:
         for batch in batches:

@@ -6,8 +6,8 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,24 +129,25 @@ def train_phase(
     state: TrainState, record: RunRecord, videos: list[Video], stop: StopFlag, listeners: Sequence[TrainingListener]
 ) -> None:
     """Train a phase to its end, after which the model has its averaged weights; arguments as `validate_if_due`."""
-    batches, clip_module = build_batches(state), None
+    clip_module = None
     for listener in listeners:
         listener.began(state)
     validate_if_due(state, record, videos, stop, listeners)  # missed by the run that is resumed
-    while state.step < state.phase.steps:
-        if clip_module is None or state.step == state.first_step_on_predictions:  # other weights get gradients
-            clip_module = wrap_ddp(state)
-        result = train_step(state, clip_module, batches)
-        for listener in listeners:
-            listener.stepped(state, result)
-        stop_if_interrupted(stop, state.world)
-        is_saved = validate_if_due(state, record, videos, stop, listeners)
-        if not is_saved and state.world.is_main and state.is_due(state.config.train.save_every):
-            save_state(state, record, listeners)
+    with closing(build_batches(state)) as batches:
+        while state.step < state.phase.steps:
+            if clip_module is None or state.step == state.first_step_on_predictions:  # other weights get gradients
+                clip_module = wrap_ddp(state)
+            result = train_step(state, clip_module, batches)
+            for listener in listeners:
+                listener.stepped(state, result)
+            stop_if_interrupted(stop, state.world)
+            is_saved = validate_if_due(state, record, videos, stop, listeners)
+            if not is_saved and state.world.is_main and state.is_due(state.config.train.save_every):
+                save_state(state, record, listeners)
     state.model.load_state_dict(state.averaged.state_dict())
 
 
-def build_batches(state: TrainState) -> Iterator[ClipTensors]:
+def build_batches(state: TrainState) -> Generator[ClipTensors, None, None]:
     """Return the micro-batches of this rank from ``state.step`` on."""
     world = state.world
     return build_clip_loader(

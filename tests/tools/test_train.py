@@ -1,7 +1,9 @@
 """The ``train`` command: settings, bad input, dry runs, and recipes with every model."""
 
 import json
+import os
 import shutil
+import signal
 
 import pytest
 from safetensors.torch import load_file
@@ -13,6 +15,8 @@ from aotlab.engine.training.build import resolve_training
 from aotlab.tools.train import main
 from tests.engine.small_model import assert_same_weights, tiny_settings
 from tests.engine.training.tiny_recipes import draw_sets
+from tests.marks import needs_posix
+from tests.processes import WAIT_SECONDS, start_python, wait_until
 
 SMALL = tiny_settings("aott")
 RECIPE = str(ROOT / "configs" / "recipes" / "mini.yaml")
@@ -106,6 +110,56 @@ def test_unreadable_file_stops_until_it_is_repaired(tmp_path, capsys, monkeypatc
     assert main(command) == 0
     assert len((tmp_path / "out" / "train.csv").read_text().splitlines()) == 5
     assert not (tmp_path / "out" / "tensorboard").exists()
+
+
+BLOCK = """
+import os, signal
+from aotlab.sdk import AOT, AOTStage, LSTTBlock, Method
+
+class Block(LSTTBlock):
+    calls = 0
+    def memorize(self, *args):
+        Block.calls += 1
+        if Block.calls == 1:
+            {act}
+        return super().memorize(*args)
+
+class Model(AOT):
+    def __init__(self, config):
+        super().__init__(config, Block)
+
+methods = {{"mine": Method(AOTStage, model=Model)}}
+"""
+
+
+def is_gone(group):
+    """Return whether no process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@needs_posix
+@pytest.mark.slow
+@pytest.mark.parametrize(("act", "code", "words"), [
+    ("raise ValueError('my block')", 1, "ValueError: my block"),
+    ("os.killpg(0, signal.SIGTERM)", 128 + signal.SIGTERM, "interrupted; the state after step 1"),
+    ("os.killpg(0, signal.SIGINT)", 128 + signal.SIGINT, "interrupted; the state after step 1"),
+])  # fmt: skip
+def test_stopped_training_ends_with_all_its_workers(tmp_path, act, code, words):
+    (tmp_path / "mine.py").write_text(BLOCK.format(act=act))
+    plugins = [f"--plugin={ROOT / 'tests' / 'engine' / 'tiny_encoder.py'}", f"--plugin={tmp_path / 'mine.py'}"]
+    settings = [*make_settings(), *SMALL, f"data.root={write_data(tmp_path)}", f"train.output={tmp_path / 'out'}"]
+    settings += ["train.phases.0.steps=9", "data.workers=2", "model.method=mine"]
+    with start_python("-m", "aotlab", "train", "--config", RECIPE, *plugins, *settings, start_new_session=True) as run:
+        try:
+            _, errors = run.communicate(timeout=WAIT_SECONDS)
+        finally:
+            run.kill()
+    assert (run.returncode, words in errors) == (code, True), errors
+    wait_until(lambda: is_gone(run.pid))
 
 
 @pytest.mark.parametrize("recipe", ["davis", "finetune", "mini", "static", "vost", "ytvos", "ytvos_davis"])

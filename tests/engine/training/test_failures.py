@@ -3,6 +3,7 @@
 import json
 import logging
 from contextlib import ExitStack
+from multiprocessing import active_children
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -49,6 +50,14 @@ def corrupt(monkeypatch):
         monkeypatch.setattr(trainer.ClipModule, "forward", forward)
 
     return corrupt_steps
+
+
+def test_workers_end_while_the_error_of_a_step_is_kept(recipe, monkeypatch):
+    before = {*active_children()}
+    before_step(monkeypatch, 2, Mock(side_effect=ValueError("my block")))
+    with pytest.raises(ValueError, match="my block") as caught:
+        run_recipe(recipe("run", phase(), overrides=["data.workers=1"]))
+    assert {*active_children()} <= before, caught  # its traceback holds the frames of the run
 
 
 @pytest.fixture(scope="module")
