@@ -29,7 +29,7 @@ def run_python(
     *words: object, env: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with arguments, further variables, and options of `subprocess.run`; return its result with output."""
-    return subprocess.run(**_prepare(words, env), **{"capture_output": True, "timeout": RUN_SECONDS} | options)
+    return subprocess.run(**_prepare(words, env) | {"capture_output": True, "timeout": RUN_SECONDS} | options)
 
 
 def start_python(*words: object, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:

@@ -46,6 +46,7 @@ REGISTERED = {
     "transforms: [darken]": "transforms: []",
     "model.method=aged": "model.method=aot",
     "lab_pairs": "folder",
+    "model.method=gated_deaot": "model.method=deaot",
     "model.method=gated": "model.method=aot",
     "model.method=matching": "model.method=aot",
     "model.encoder=plain": "model.encoder=resnet50",

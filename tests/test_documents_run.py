@@ -35,7 +35,7 @@ from tests import SAMPLE
 from tests.documents import split_blocks, split_commands
 from tests.drawn_clips import draw_moving_clip, stems_from, write_davis, write_list, write_split, write_youtube_meta
 from tests.engine.small_model import to_published
-from tests.processes import RUN_SECONDS
+from tests.processes import RUN_SECONDS, run_python
 
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
@@ -228,6 +228,21 @@ def test_readme_runs(tmp_path, monkeypatch, capfd):
     run_page(ROOT / "README.md", capfd)
     assert len(list((tmp_path / "results" / "first_rabbit" / "masks").glob("*.png"))) == 2
     assert (tmp_path / "results" / "first_rabbit" / "overlay.mp4").is_file()
+
+
+def test_tests_of_tutorials_pass(tmp_path):
+    tests = []
+    for page in (ROOT / "docs" / "tutorials").glob("*.md"):
+        for _, _, text in split_blocks(page, "python"):
+            if name := FILE_NAME.match(text):
+                path = tmp_path / name[1]
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text)
+                tests += [path] * path.name.startswith("test_")
+    assert tests
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-from .configs.methods import AOTStage as AOTStage, Method as Method, Stage as Stage
+from .configs.methods import AOTStage as AOTStage, DeAOTStage as DeAOTStage, Method as Method, Stage as Stage
 from .configs.plugins import load_plugins as load_plugins
 from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
 from .engine.tracking.inputs import prepare_inputs as prepare_inputs
@@ -56,6 +56,7 @@ from .media.region_matching import match_regions as match_regions
 from .media.region_parser import RegionParser as RegionParser
 from .networks.attention import sine_position as sine_position
 from .networks.aot import AOT as AOT, LSTTBlock as LSTTBlock, LSTTState as LSTTState
+from .networks.deaot import DeAOT as DeAOT, GPMBlock as GPMBlock, GPMState as GPMState
 from .networks.encoders import Encoder as Encoder
 from .networks.fast.optimize import resolve_precision as resolve_precision
 from .networks.model import (
