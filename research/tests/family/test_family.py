@@ -12,6 +12,7 @@ from aotlab.utils.errors import RunStopped
 from aotlab.utils.locks import InUseError
 from research.bundled.touching_clips import is_held_out
 from research.family import prepare, train
+from research.family.curves import read_curve
 from research.family.evaluate import ObjectScore, format_table, measure_sizes
 
 
@@ -117,3 +118,11 @@ def test_table_has_paired_gains_over_clips():
     assert rows[1] == "| videos | below 1 % | 2 in 2 clips | deaott | 46.8 | 53.5 | 40.0 |"
     assert rows[3].endswith("| deaott - aott | +1.5 (+1.0 to +2.0) | +3.0 (+2.0 to +4.0) | +0.0 (+0.0 to +0.0) |")
     assert len(rows) == 12
+
+
+def test_curve_is_the_mean_of_each_window(tmp_path):
+    lines = ['{"step": 10, "iou": 0.2}', '{"step": 50, "iou": 0.4}', '{"step": 50}', '{"step": 60, "iou": 0.5}']
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    steps, values = read_curve(tmp_path, 50)
+    assert steps.tolist() == [50, 100]
+    np.testing.assert_allclose(values, [30, 50])
