@@ -48,8 +48,8 @@ class Snapshot:
     """Pixels by frame and object."""
     layers: dict[int, Layer] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
-    marks: dict[int, bool] = field(default_factory=dict)
-    """Marks of *checked* as they were set last, by frame; they end when the masks change."""
+    marks: dict[int, str] = field(default_factory=dict)
+    """Digests of the masks that were marked as checked last, by frame; a mark ends when they change."""
 
     def copy(self) -> Snapshot:
         return Snapshot(*(copy(getattr(self, item.name)) for item in fields(self)))
@@ -303,10 +303,13 @@ class History(RuleBasedStateMachine):
     def check(self, frame) -> None:
         """Mark a frame as checked, or remove the mark; the model reads which frames have it."""
         checked = frame not in self.document.snapshot.checked_frames
-        self.follow(
-            lambda snapshot: snapshot.marks.update({frame: checked}),
-            lambda: editing.SetChecked(frame, checked).run(self.document),
-        )
+
+        def change(snapshot: Snapshot) -> None:
+            snapshot.marks.pop(frame, None)
+            if checked:
+                snapshot.marks[frame] = self.document.snapshot.digest_frame(frame)
+
+        self.follow(change, lambda: editing.SetChecked(frame, checked).run(self.document))
 
     @precondition(lambda self: self.model.now.locked)
     @rule(data=st.data())

@@ -307,7 +307,7 @@ def test_times_are_in_the_zone_of_the_browser(browser, session, served):
     draw(session, 0, 1)
     step = session.document.log.steps[session.document.log.head]
     for time in ("2026-01-02T20:00:00+00:00", "yesterday"):
-        session.document.log.append(structs.replace(step, time=time))
+        session.document.log.append(structs.replace(step, time=time, title=time))
     with browser.new_context(timezone_id="Asia/Tokyo", locale="en-US") as context:
         page = Page(context, served.url)
         page.tab.click("#open-history")

@@ -417,8 +417,9 @@ def test_second_play_keeps_the_rate(clock_context, served):
 @pytest.mark.slow
 def test_undo_stops_playback(page, session):
     session.document.frames.source.rate = Fraction(1, 100)  # frame 1 shows until the test sees it
-    draw(session, 0, 1)
     page.open()
+    draw(session, 0, 1)
+    page.wait_objects(1)
     page.key("Space")
     page.wait_frame(1)
     page.key("Control+z")
