@@ -252,7 +252,7 @@ def test_long_strokes_after_a_removed_object_outlive_a_close(new_page, session):
     new_page.stroke((5, 35), (20, 35))
     with new_page.tab.expect_response("**/edits?*"):
         new_page.tab.evaluate("dispatchEvent(new Event('pagehide'))")
-    wait_until(lambda: [step.title for step in document.log.steps.values()].count("brush object 1") == 3)
+    wait_until(lambda: [step.action for step in document.log.steps.values()].count("paint") == 3)
     assert [*document.snapshot.objects] == [2, 3]
 
 
