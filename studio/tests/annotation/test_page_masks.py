@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import Wire, needs_browser
@@ -38,10 +39,12 @@ def test_masks_are_pasted_on_the_range(page, session, one_object):
     page.tab.fill("#first", "3")
     page.tab.fill("#last", "5")
     page.tab.check("#on-range")
-    page.key("1", "Control+c")
+    page.key("1", "Control+c", "Control+v")
+    page.wait_status("Frame 0 is outside frames 3 to 5; untick")
+    page.seek(4)
     page.key_done("Control+v")
     page.wait_until(lambda: session.document.snapshot.drawn_frames == [0, 3, 4, 5])
-    page.tab.wait_for_selector(".toast >> text=Masks of frame 0 pasted on 3 frames")
+    page.tab.wait_for_selector(".toast >> text=Masks of frame 0 pasted on frames 3 to 5")
 
 
 def test_pasted_mask_takes_pixels_after_a_press(page, session, one_object):
@@ -64,6 +67,16 @@ def test_outline_is_previewed_and_applied(page, one_object):
     with page.done():
         page.tab.click("#reshape")
     assert (page.labels(0) == 1).sum() > before
+
+
+@pytest.mark.parametrize("radius", ["", "0", "2.5", "500"])
+def test_unusable_radius_is_refused(page, one_object, radius):
+    page.key("1")
+    before = page.labels(0)
+    page.tab.fill("#shape-radius", radius)
+    page.tab.click("#reshape")
+    page.wait_status("Radius: give a whole number from 1 to 100.")
+    np.testing.assert_array_equal(page.labels(0), before)
 
 
 def test_ctrl_draws_a_straight_line(page):

@@ -14,6 +14,13 @@ import { viewer } from './viewer.js';
 
 /** @typedef {import('./protocol.js').Actions['reshape']['message']['shape']} Shape */
 
+/** Name the frames that an edit has changed, of those that it was for. @param {number} count
+ * @param {{frame: number, last?: number}} frames */
+function describeFrames(count, { frame, last }) {
+  if (last === undefined || last === frame) return formatCount(count, 'frame');
+  return `${count > last - frame ? '' : `${count} of `}frames ${frame} to ${last}`;
+}
+
 class MaskEdits {
   constructor() {
     /** Frame whose masks are pasted, and the last edit that they include. */
@@ -40,25 +47,34 @@ class MaskEdits {
     element('back-to-tracked').disabled = !element('on-range').checked && !isDrawn(marks.get(selection.id)?.[frame]);
   }
 
-  /** Frames to change: this one, or those of the range to track; undefined: the range is invalid. */
+  /** Frames to change: this one, or those of the range to track; undefined: they are refused, and the error is shown. */
   get frames() {
     const { frame } = playback;
     const { editable_range: [start, end] } = state.project;
     if (!element('on-range').checked) return { frame };
     const range = tracking.readRange();
-    return range && { frame: range.first ?? start, last: range.last ?? end };
+    if (!range) return undefined;
+    const { first = start, last = end } = range;
+    if (first <= frame && frame <= last) return { frame: first, last };
+    showMessage(`Frame ${frame} is outside frames ${first} to ${last}; untick “all frames From–To”.`, true);
+    return undefined;
   }
 
   /** Change the outline of the selected object; by default as the fields say. @param {Shape} [shape] */
   async reshape(shape) {
+    const field = element('shape-radius');
+    if (!shape && !field.checkValidity()) {
+      showMessage(`Radius: give a whole number from ${field.min} to ${field.max}.`, true);
+      return;
+    }
     const { frames } = this;
     const { project, target } = state;
     if (!frames) return;
-    const how = shape ? { shape } : { shape: this.shape, radius: element('shape-radius').valueAsNumber || 1 };
+    const how = shape ? { shape } : { shape: this.shape, radius: field.valueAsNumber };
     const message = /** @type {any} */ ({ ...frames, object_id: null, ...how });
     const answer = await queue.edit('reshape', message, target);
     const { count = 0, warning = '' } = answer.result ?? {};
-    const text = `${project.getName(target.id)}: ${how.shape} on ${formatCount(count, 'frame')}`;
+    const text = `${project.getName(target.id)}: ${how.shape} on ${describeFrames(count, frames)}`;
     editHistory.offerUndo(answer, warning ? `${text}. ${warning}` : text);
   }
 
@@ -69,8 +85,8 @@ class MaskEdits {
     if (!frames) return;
     const message = /** @type {any} */ ({ ...frames, object_id: null });
     const answer = await queue.edit('back_to_tracked', message, target);
-    const count = formatCount(answer.result?.count ?? 0, 'frame');
-    editHistory.offerUndo(answer, `${project.getName(target.id)}: drawn mask removed on ${count}`);
+    const where = describeFrames(answer.result?.count ?? 0, frames);
+    editHistory.offerUndo(answer, `${project.getName(target.id)}: drawn mask removed on ${where}`);
   }
 
   get shape() {
@@ -82,9 +98,10 @@ class MaskEdits {
     const { shape } = this;
     const { frame } = playback;
     const { id } = selection;
-    const radius = element('shape-radius').valueAsNumber || 1;
-    const message = { frame, object_id: id, shape, radius };
-    const answer = this.isPreviewed && id ? await connection.call('preview_shape', message).catch(() => null) : null;
+    const field = element('shape-radius');
+    const message = { frame, object_id: id, shape, radius: field.valueAsNumber };
+    const isShown = this.isPreviewed && id && field.checkValidity();
+    const answer = isShown ? await connection.call('preview_shape', message).catch(() => null) : null;
     viewer.preview = (this.isPreviewed && answer?.result) || [];
     viewer.requestDraw();
   }
@@ -117,7 +134,7 @@ class MaskEdits {
     }
   }
 
-  /** Paste, and offer to take pixels that others kept. @param {object} message
+  /** Paste, and offer to take pixels that others kept. @param {{frame: number, last?: number}} message
    * @param {{source: number, step?: number}} copied its step is known once the earlier edits are answered */
   async send(message, copied) {
     const { target } = state;
@@ -128,7 +145,7 @@ class MaskEdits {
     const repeat = async () => {
       if (!(await editHistory.undo(step)).error) await this.send({ ...message, take: true }, copied);
     };
-    showToast(`Masks of frame ${copied.source} pasted on ${formatCount(result?.count ?? 0, 'frame')}`, {
+    showToast(`Masks of frame ${copied.source} pasted on ${describeFrames(result?.count ?? 0, message)}`, {
       Undo: () => editHistory.undo(step), ...(result?.kept && { 'Take pixels of others': repeat }),
     }, step);
   }
