@@ -90,5 +90,5 @@ def replace_results(results, name, shift, frames=range(LENGTH)):
 
 def wait_until_tracked(batch):
     """Wait until no clip of the list is tracked or waits to be tracked."""
-    is_running = re.compile("waits for tracking|tracking: [0-9]").match  # not the message of a clip that failed
+    is_running = re.compile("queued|tracking: [0-9]").match  # not the message of a clip that failed
     wait_until(lambda: not any(is_running(text) for clip in batch.list_clips() for text in clip.messages))

@@ -49,7 +49,7 @@ class Snapshot:
     layers: dict[int, Layer] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
     marks: dict[int, str] = field(default_factory=dict)
-    """Digests of the masks that were marked as checked last, by frame; a mark ends when they change."""
+    """Digests of the masks that were marked as checked, by frame; an edit that changes them ends the mark."""
 
     def copy(self) -> Snapshot:
         return Snapshot(*(copy(getattr(self, item.name)) for item in fields(self)))
@@ -240,8 +240,14 @@ class History(RuleBasedStateMachine):
         change(snapshot)
         layers = self.document.snapshot.state.layers
         snapshot.layers |= {key: layers[key] for key in layers.keys() - before - snapshot.layers.keys()}
-        self.model.push(snapshot)
+        self.push(snapshot)
+
+    def push(self, snapshot: Snapshot) -> None:
+        """Add a step, with which the marks of changed frames end."""
         self.model.checked = {*self.document.snapshot.checked_frames}
+        if snapshot != self.model.now:
+            snapshot.marks = {frame: mark for frame, mark in snapshot.marks.items() if frame in self.model.checked}
+        self.model.push(snapshot)
         self.kept[self.document.log.head] = self.model.now
 
     @rule()
@@ -251,8 +257,7 @@ class History(RuleBasedStateMachine):
         self.used.add(object_id)
         snapshot = self.model.now.copy()
         snapshot.locked[object_id] = False
-        self.model.push(snapshot)
-        self.kept[self.document.log.head] = self.model.now
+        self.push(snapshot)
 
     @precondition(lambda self: self.model.now.locked)
     @rule(data=st.data(), frame=frames, mask=masks)

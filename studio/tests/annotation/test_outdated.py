@@ -156,6 +156,18 @@ def test_mark_of_checked_ends_with_its_masks(session, document):
     assert Describe().run(session).checked == [3, 5]
 
 
+def test_edits_say_that_the_mark_of_checked_ends(session, document):
+    draw_and_track(session, 1)
+    for frame in (3, 5, 6):
+        editing.SetChecked(frame, True).run(document)
+    assert run_action(session, stroke(3, 50, 20)).warning == "Frame 3 is no longer marked as checked."
+    assert run_action(session, stroke(3, 50, 30)).warning == ""
+    pasted = editing.PasteMasks(0, 4, last=6).run(document)
+    assert pasted.warning == "2 frames are no longer marked as checked."
+    assert document.snapshot.state.checked == {}
+    assert document.list_history()[0].label == "paste object 1 on 3 frames"
+
+
 def test_request_for_checked_frames_only_rejected(session, document):
     draw_and_track(session, 1)
     for frame in (10, 11):

@@ -170,6 +170,20 @@ def test_reshaped_masks_that_a_backup_lacks_are_tracked_again(folder, reopen):
     assert count_areas(again.document) == [100] * LENGTH
 
 
+def test_reshape_ends_the_mark_of_checked_for_good(session, document):
+    draw_and_track(session, 1)
+    for frame in (0, 3):
+        editing.SetChecked(frame, True).run(document)
+    changed = editing.Reshape(3, 1, "grow", 2).run(document)
+    assert changed.warning == "Frame 3 is no longer marked as checked."
+    assert document.snapshot.state.checked.keys() == {0}
+    run_job(session, 0)
+    assert document.snapshot.checked_frames == [0]
+    document.undo()
+    document.undo()
+    assert document.snapshot.checked_frames == [0, 3]
+
+
 def test_refused_reshape_leaves_no_mask(session, document, monkeypatch):
     draw_and_track(session, 1)
     labels, head = list_labels(document), document.log.head
@@ -194,12 +208,13 @@ def test_mask_that_would_vanish_stays_and_is_named(session, document):
     draw_and_track(session, 1)
     labels = list_labels(document)
     message = {"do": "reshape", "object_id": 1, "shape": "shrink", "radius": 30}
-    with pytest.raises(InputError, match=r"^object 1 would vanish on 1 frame; left as it was$"):
+    with pytest.raises(InputError, match=r"^On 1 frame nothing would be left of object 1, so it was not changed\.$"):
         run_action(session, message | {"frame": 0})
     np.testing.assert_array_equal(list_labels(document), labels)
     editing.FillPolygon(4, 1, square(0, 0, 39)).run(document)
     changed = run_action(session, message | {"frame": 0, "last": 4, "radius": 8})
-    assert (changed.count, changed.warning) == (1, "object 1 would vanish on 4 frames; left as it was")
+    warning = "On 4 frames nothing would be left of object 1, so they were not changed."
+    assert (changed.count, changed.warning) == (1, warning)
     np.testing.assert_array_equal(list_labels(document)[:4], labels[:4])
 
 

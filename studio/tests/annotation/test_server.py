@@ -377,7 +377,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder, reopen, serve
         connection = served.open()
         for _ in range(2):
             first, second, third, fourth = (connection.send_text(json.dumps(message))["result"] for message in messages)
-            assert first == {"object_id": 1, "lost_pixels": {}}
+            assert first == {"object_id": 1, "lost_pixels": {}, "warning": ""}
             assert (second["object_id"], third["object_id"], fourth) == (2, 3, None)
             assert third["lost_pixels"] == {"1": 36}
         assert connection.do("describe")["result"]["history"][0]["title"] == "change object 1"

@@ -221,4 +221,4 @@ class Batch:
         if run is None or run.done():
             return [run.result()] if run is not None and run.result() else []
         job = session.runner.running_job if session else None
-        return [f"tracking: {job.done} of {job.total} frames" if job else "waits for tracking"]
+        return [f"tracking: {job.done} of {job.total} frames" if job else "queued"]

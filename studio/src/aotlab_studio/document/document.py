@@ -176,6 +176,7 @@ class Document:
     ) -> None:
         """Add a step to the log, unless it changes nothing; raise `InputError` if it cannot be stored.
 
+        Frames whose masks change are no longer marked as checked.
         All frames must be in `Snapshot.editable_range`. ``new_pngs`` are filled by `MaskStore.encode`; ``result`` is
         stored with the step, for a repeated message; ``tracked`` are masks of new layers, see `TrackedMaskStore.put`.
         """
@@ -193,6 +194,11 @@ class Document:
             changed = {key: layer and after.with_sources(layer) for key, layer in changes.layers.items()}
             changes = msgspec.structs.replace(changes, layers=changed)
             changes = changes.drop_unchanged(before.state)
+            if changes != log.Changes():
+                reshaped = {description.frame for _, description, _ in tracked}
+                ended = [index for index in after.state.checked if index in reshaped or not after.is_checked(index)]
+                checked = {**changes.checked, **dict.fromkeys(ended)}
+                changes = msgspec.structs.replace(changes, checked=checked).drop_unchanged(before.state)
             if changes != log.Changes():
                 try:
                     self.append(log.Step(title, changes, frame, result), new_pngs=new_pngs, store=store)

@@ -6,7 +6,7 @@ An `Edit` is a message of the page; its tag is the name of the action.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -46,6 +46,8 @@ class EditResult(Struct, frozen=True):
     object_id: int
     lost_pixels: dict[int, int] = {}
     """Number of pixels that each other object lost, by object id."""
+    warning: str = ""
+    """Sentence that the frame is no longer marked as checked; empty if it was not."""
 
 
 class ChangedFrames(Struct, frozen=True, omit_defaults=True):
@@ -54,7 +56,7 @@ class ChangedFrames(Struct, frozen=True, omit_defaults=True):
     count: int
     """Number of frames whose masks changed."""
     warning: str = ""
-    """Number of frames that were left as they were, as no pixel would remain."""
+    """Sentences about frames that kept their mask, as no pixel would remain, or are no longer marked as checked."""
     kept: bool = False
     """Whether other objects kept pixels that the masks cover too."""
 
@@ -119,7 +121,7 @@ def edit_mask(
         for key in drawn_masks.keys() - {object_id}:  # tracked masks of other objects stay tracked
             if ((drawn := document.masks.read(drawn_masks[key])) & after).any():
                 masks[key] = document.masks.encode(drawn & ~after, new_pngs)
-        result = EditResult(object_id, count_pixels(labels[after & ~before]))
+        result = EditResult(object_id, count_pixels(labels[after & ~before]), _warn_of_marks(snapshot, [frame]))
         document.edit(f"{title} {name}", Changes(objects, {frame: masks}), frame, new_pngs, result)
         return result
 
@@ -217,15 +219,16 @@ class Reshape(Edit, frozen=True):
                     tracked.append((layer_id, description, encode_png(masks)))
             warning = ""
             if vanishing:
-                warning = f"{item.name} would vanish on {internal.format_count(vanishing, 'frame')}; left as it was"
+                count, they = internal.format_count(vanishing, "frame"), "they were" if vanishing > 1 else "it was"
+                warning = f"On {count} nothing would be left of {item.name}, so {they} not changed."
             if not (drawn_masks or tracked):
                 raise InputError(warning or NO_EFFECTS.get(self.shape, f"{self.shape}: changes no pixel that is free"))
             changes = Changes(drawn_masks=drawn_masks, layers=layers)
-            result = ChangedFrames(len(drawn_masks) + len(tracked), warning)
             frames = sorted([*drawn_masks, *(description.frame for _, description, _ in tracked)])
-            several = f" on {len(frames)} frames" if len(frames) > 1 else ""
-            title = f"{self.shape} {item.name}{several}"
-            document.edit(title, changes, frames[0], new_pngs, result, tracked)
+            warning = " ".join(filter(None, [warning, _warn_of_marks(snapshot, frames)]))
+            result = ChangedFrames(len(frames), warning)
+            title, only_frame = _describe_range(f"{self.shape} {item.name}", frames)
+            document.edit(title, changes, only_frame, new_pngs, result, tracked)
             return result
 
 
@@ -285,15 +288,31 @@ class PasteMasks(Edit, frozen=True):
                     digests = {key: document.masks.encode(after == key, new_pngs) for key in {*drawn, *changed}}
                     drawn_masks[frame] = {key: digests[key] for key in sorted(digests)}
             if not drawn_masks:
-                raise InputError("paste: changes no pixel that is free; nothing was changed")
-            result, shown = ChangedFrames(len(drawn_masks), kept=any_kept), min(drawn_masks)
-            document.edit("paste", Changes(drawn_masks=drawn_masks), shown, new_pngs, result)
+                cause = "other objects already cover those pixels" if any_kept else "the masks are the same already"
+                raise InputError(f"Nothing pasted: {cause}.")
+            result = ChangedFrames(len(drawn_masks), _warn_of_marks(snapshot, drawn_masks), kept=any_kept)
+            names = ", ".join(snapshot.objects[key].name for key in sorted(ids))
+            title, only_frame = _describe_range(f"paste {names}", [*drawn_masks])
+            document.edit(title, Changes(drawn_masks=drawn_masks), only_frame, new_pngs, result)
             return result
 
 
 def _list_frames(snapshot: Snapshot, first: int, last: int | None) -> list[int]:
     """Return the frames of a range that can be changed."""
     return [*range(first, first + 1 if last is None else min(last, snapshot.editable_range[1]) + 1)]
+
+
+def _describe_range(title: str, frames: list[int]) -> tuple[str, int | None]:
+    """Return the title of an edit of one or more frames, and the frame, if it is only one."""
+    return (title, frames[0]) if len(frames) == 1 else (f"{title} on {len(frames)} frames", None)
+
+
+def _warn_of_marks(snapshot: Snapshot, frames: Collection[int]) -> str:
+    """Return a sentence about those of the changed frames that were marked as checked; empty without one."""
+    ended = sorted({*frames} & {*snapshot.checked_frames})
+    if len(ended) > 1:
+        return f"{len(ended)} frames are no longer marked as checked."
+    return f"Frame {ended[0]} is no longer marked as checked." if ended else ""
 
 
 def find_protected_pixels(document: Document, frame: int, object_id: int | None, *, keep_others: bool) -> np.ndarray:
@@ -343,8 +362,9 @@ class BackToTracked(Edit, frozen=True):
                     covered = np.isin(labels, snapshot.locked_ids) & (after.labels(frame) != labels)
                 if covered.any():
                     raise InputError(f"frame {frame}: the tracked mask would cover a locked object; unlock it first")
-            result = ChangedFrames(len(drawn_masks))
-            document.edit(f"back to tracked {item.name}", changes, min(drawn_masks), result=result)
+            result = ChangedFrames(len(drawn_masks), _warn_of_marks(snapshot, drawn_masks))
+            title, only_frame = _describe_range(f"back to tracked {item.name}", [*drawn_masks])
+            document.edit(title, changes, only_frame, result=result)
             return result
 
 

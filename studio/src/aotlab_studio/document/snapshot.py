@@ -309,7 +309,7 @@ class Snapshot:
 
     @cached_property
     def checked_frames(self) -> list[int]:
-        """Frames that are marked as checked; a mark ends when the masks change."""
+        """Frames that are marked as checked, and whose masks are not lost, for example with an old backup."""
         return [*filter(self.is_checked, self.state.checked)]
 
     def is_checked(self, index: int) -> bool:

@@ -134,6 +134,9 @@ export function scrollTo(list, top, height) {
   list.scrollTop = Math.min(top, Math.max(list.scrollTop, top + height - list.clientHeight));
 }
 
+/** Join texts of a message, except empty ones. @param {(string | undefined)[]} texts */
+export const joinSentences = (...texts) => texts.filter(Boolean).join('. ');
+
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const getWheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 

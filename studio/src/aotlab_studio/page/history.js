@@ -1,7 +1,7 @@
 /** Undo and redo: buttons, and messages that offer to undo a step; the dialog of edits to go back to. */
 
 import { connection } from './connection.js';
-import { createElement, element, formatCount } from './dom.js';
+import { createElement, element, formatCount, joinSentences } from './dom.js';
 import { formatStep } from './fields.js';
 import { ask, CANCELED, closeOldToasts, showHint, showToast } from './messages.js';
 import { playback } from './playback.js';
@@ -40,18 +40,22 @@ class EditHistory {
   }
 
   /** Answer to an edit; without a step, it changed nothing. @typedef {{step?: number, error?: Error,
-   *   result?: {lost_pixels?: Record<number, number>, object_id?: number, count?: number} | null}} EditAnswer */
-  /** Offer to undo the step of an answer. @param {EditAnswer} answer @param {string} text */
-  offerUndo({ step, error }, text) {
-    if (step) showToast(text, { Undo: () => this.undo(step) }, step);
+   *   result?: {lost_pixels?: Record<number, number>, warning?: string, object_id?: number} | null}} EditAnswer */
+  /** Show a text and the warning of an answer, and offer to undo its step.
+   * @param {EditAnswer} answer @param {string} text */
+  offerUndo({ step, error, result }, text) {
+    if (step) showToast(joinSentences(text, result?.warning), { Undo: () => this.undo(step) }, step);
     else if (!error) showHint('Nothing has changed.');
   }
 
-  /** Show how many pixels an edit took from other objects. @param {EditAnswer} answer @param {string} [taker] */
+  /** Show how many pixels an edit took from other objects, and its warning.
+   * @param {EditAnswer} answer @param {string} [taker] */
   reportLosses(answer, taker = state.project.getName(answer.result?.object_id ?? 0)) {
     const texts = Object.entries(answer.result?.lost_pixels ?? {}).map(([id, count]) => (
       `${formatCount(count, 'pixel')} from ${state.project.getName(Number(id))}`));
-    if (texts.length) this.offerUndo(answer, `${taker} took ${texts.join(', ')}`);
+    const { lost_pixels: isDrawn, warning } = answer.result ?? {}; // other edits show their own message
+    const losses = texts.length ? `${taker} took ${texts.join(', ')}` : '';
+    if (losses || (isDrawn && warning)) this.offerUndo(answer, losses);
   }
 
   /** Undo a step, by default the last one, unless another was made since. @param {number} [step] */

@@ -1,7 +1,7 @@
 /** Masks of whole frames: copied to other frames, or given other outlines. */
 
 import { connection } from './connection.js';
-import { CoalescedTask, element, elements, focusViewIfLost, formatCount } from './dom.js';
+import { CoalescedTask, element, elements, focusViewIfLost, formatCount, joinSentences } from './dom.js';
 import { editHistory } from './history.js';
 import { showHint, showMessage, showToast } from './messages.js';
 import { playback } from './playback.js';
@@ -13,9 +13,10 @@ import { tracking } from './tracking.js';
 import { viewer } from './viewer.js';
 
 /** @typedef {import('./protocol.js').Actions['reshape']['message']['shape']} Shape */
+/** @typedef {{frame: number, last?: number, object_id?: null, take?: boolean}} PasteTarget */
 
 /** Name the frames that an edit has changed, of those that it was for. @param {number} count
- * @param {{frame: number, last?: number}} frames */
+ * @param {PasteTarget} frames */
 function describeFrames(count, { frame, last }) {
   if (last === undefined || last === frame) return formatCount(count, 'frame');
   return `${count > last - frame ? '' : `${count} of `}frames ${frame} to ${last}`;
@@ -47,7 +48,7 @@ class MaskEdits {
     element('back-to-tracked').disabled = !element('on-range').checked && !isDrawn(marks.get(selection.id)?.[frame]);
   }
 
-  /** Frames to change: this one, or those of the range to track; undefined: they are refused, and the error is shown. */
+  /** Frames to change: this one, or those of the range to track; undefined: refused, and the error is shown. */
   get frames() {
     const { frame } = playback;
     const { editable_range: [start, end] } = state.project;
@@ -73,9 +74,8 @@ class MaskEdits {
     const how = shape ? { shape } : { shape: this.shape, radius: field.valueAsNumber };
     const message = /** @type {any} */ ({ ...frames, object_id: null, ...how });
     const answer = await queue.edit('reshape', message, target);
-    const { count = 0, warning = '' } = answer.result ?? {};
-    const text = `${project.getName(target.id)}: ${how.shape} on ${describeFrames(count, frames)}`;
-    editHistory.offerUndo(answer, warning ? `${text}. ${warning}` : text);
+    const where = describeFrames(answer.result?.count ?? 0, frames);
+    editHistory.offerUndo(answer, `${project.getName(target.id)}: ${how.shape} on ${where}`);
   }
 
   /** Remove the drawn masks of the selected object, so that tracked ones show. */
@@ -134,7 +134,7 @@ class MaskEdits {
     }
   }
 
-  /** Paste, and offer to take pixels that others kept. @param {{frame: number, last?: number}} message
+  /** Paste, and offer to take pixels that others kept. @param {PasteTarget} message
    * @param {{source: number, step?: number}} copied its step is known once the earlier edits are answered */
   async send(message, copied) {
     const { target } = state;
@@ -145,7 +145,8 @@ class MaskEdits {
     const repeat = async () => {
       if (!(await editHistory.undo(step)).error) await this.send({ ...message, take: true }, copied);
     };
-    showToast(`Masks of frame ${copied.source} pasted on ${describeFrames(result?.count ?? 0, message)}`, {
+    const text = `Masks of frame ${copied.source} pasted on ${describeFrames(result?.count ?? 0, message)}`;
+    showToast(joinSentences(text, result?.warning), {
       Undo: () => editHistory.undo(step), ...(result?.kept && { 'Take pixels of others': repeat }),
     }, step);
   }
