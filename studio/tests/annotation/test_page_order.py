@@ -71,6 +71,23 @@ def test_refused_polygon_can_be_sent_again(page, session):
     assert (page.labels(0) == 1)[14, 20:28].all()
 
 
+def test_waiting_polygon_has_no_corner_at_the_mouse(page, one_object):
+    held = page.hold_requests(r"/frame/4\?video=[0-9a-f]+$")
+    page.key("b")
+    page.tab.fill("#frame", "4")
+    page.tab.press("#frame", "Enter")
+    page.key("Backspace", "p")  # wait for the frame: the brush still is under the mouse
+    page.click((10, 10), (30, 10), (30, 30))
+    page.key("Enter", "b")
+    page.stroke((56, 38), (56, 39))
+    page.wait_until(lambda: held)
+    held[0].continue_()
+    page.wait_frame(4)
+    page.wait_idle()
+    labels = page.labels(4)
+    assert [bool(labels[y, x]) for x, y in ((25, 14), (56, 38), (40, 30))] == [True, True, False]
+
+
 @pytest.mark.slow
 def test_pending_polygon_is_sent_once(new_page):
     wire = Wire(new_page, "fill_polygon")

@@ -173,8 +173,9 @@ export function moveCursor(name) {
 
 /** Press the selected tool at the cursor, or release it. @param {boolean} shift */
 export function pressCursor(shift) {
-  const { cursor } = viewer;
-  if (toolbox.isDrawn || (!cursor && toolbox.isClosable)) toolbox.finish();
+  const { cursor, canvas } = viewer;
+  const isPointed = canvas.classList.contains('pointed'); // the cursor is the brush under the mouse
+  if (toolbox.isDrawn || (toolbox.isClosable && (!cursor || isPointed))) toolbox.finish();
   else if (!cursor) moveCursor('');
   else toolbox.begin(cursor, shift);
 }
