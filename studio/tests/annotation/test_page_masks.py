@@ -8,7 +8,7 @@ import pytest
 from aotlab_studio.document import editing
 from studio.tests.annotation.browser import Wire, needs_browser
 from studio.tests.annotation.clips import LENGTH, truth
-from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
+from studio.tests.annotation.sessions import draw, draw_and_track, hold, start_job, wait_for
 from studio.tests.annotation.trackers import TruthTracker
 from tests.processes import wait_until
 
@@ -77,6 +77,33 @@ def test_unusable_radius_is_refused(page, one_object, radius):
     page.tab.click("#reshape")
     page.wait_status("Radius: give a whole number from 1 to 100.")
     np.testing.assert_array_equal(page.labels(0), before)
+
+
+def test_page_asks_before_reshaped_masks_are_replaced(page, session):
+    draw_and_track(session, 1)
+    editing.SetChecked(3, True).run(session.document)
+    page.seek(3)
+    page.key("1")
+    with page.done():
+        page.tab.click("#reshape")
+    page.tab.wait_for_selector(".toast >> text=object 1: grow on 1 frame. Frame 3 is no longer marked as checked.")
+    grown = (page.labels(3) == 1).sum()
+    page.seek(0)
+    page.key("t")
+    page.tab.wait_for_selector("dialog[open] p >> text=Tracking replaces the reshaped masks of 1 frame")
+    page.tab.click("dialog[open] button[value='']")
+    page.key("t")
+    with page.tracked():
+        page.tab.click("dialog[open] .main >> text=Continue")
+    assert (page.labels(3) == 1).sum() < grown
+
+
+def test_brush_says_that_the_mark_of_checked_ends(page, session):
+    draw(session, 0, 1)
+    editing.SetChecked(0, True).run(session.document)
+    page.key("1", "b")
+    page.drag((45, 20), (50, 20))
+    page.tab.wait_for_selector(".toast >> text=Frame 0 is no longer marked as checked.")
 
 
 def test_ctrl_draws_a_straight_line(page):

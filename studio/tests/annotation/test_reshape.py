@@ -9,6 +9,7 @@ from aotlab_studio.document.states import find_outdated, list_outdated
 from aotlab_studio.document.timeline import mark_frames
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.session import UnfinishedError
 from studio.tests.annotation.clips import LENGTH, square, truth
 from studio.tests.annotation.sessions import (
     draw,
@@ -96,7 +97,7 @@ def test_correction_spreads_over_reshaped_masks(session, document):
     editing.Reshape(1, 1, "grow", 2, last=LAST).run(document)
     editing.FillPolygon(5, 1, square(50, 30, 6)).run(document)
     assert list_outdated(document.snapshot) == [(6, LAST)]
-    run_job(session, 5)
+    run_job(session, 5, force=True)
     assert list_outdated(document.snapshot) == []
     grown = count_areas(document)
     assert all(area > 100 for area in grown[1:5])
@@ -177,11 +178,26 @@ def test_reshape_ends_the_mark_of_checked_for_good(session, document):
     changed = editing.Reshape(3, 1, "grow", 2).run(document)
     assert changed.warning == "Frame 3 is no longer marked as checked."
     assert document.snapshot.state.checked.keys() == {0}
-    run_job(session, 0)
+    run_job(session, 0, force=True)
     assert document.snapshot.checked_frames == [0]
     document.undo()
     document.undo()
     assert document.snapshot.checked_frames == [0, 3]
+
+
+def test_tracking_asks_before_it_replaces_reshaped_masks(session, document):
+    draw_and_track(session, 1)
+    editing.Reshape(3, 1, "grow", 2, last=7).run(document)
+    editing.SetChecked(4, True).run(document)
+    grown, head = count_areas(document), document.log.head
+    with pytest.raises(UnfinishedError, match=r"^Tracking replaces the reshaped masks of 4 frames; mark"):
+        run_action(session, {"do": "track", "frame": 0})
+    assert (count_areas(document), document.log.head) == (grown, head)
+    run_action(session, {"do": "track", "frame": 0, "force": True})
+    wait_for(session.runner.job)
+    assert [frame for frame, area in enumerate(count_areas(document)) if area > 100] == [4]
+    run_action(session, {"do": "track", "frame": 0})  # nothing is lost any more
+    wait_for(session.runner.job)
 
 
 def test_refused_reshape_leaves_no_mask(session, document, monkeypatch):

@@ -55,3 +55,14 @@ def plan_request(
     reference = references.pop(references.index(start) if start in references else 0)
     ids = snapshot.expand_merged_ids(object_ids)
     return Layer(ids, first, last, reference, direction, references)
+
+
+def list_replaced_reshapes(snapshot: Snapshot, layer: Layer) -> list[int]:
+    """Return the frames on which a new layer will replace reshaped masks."""
+    frames = {*range(layer.first, layer.last + 1)} - {*snapshot.checked_frames}
+    if not layer.tracks_reference:
+        frames -= {layer.reference_frame}
+    return [frame for frame in sorted(frames) if any(
+        snapshot.state.layers[shown.layer_id].kind == "reshape" and {*shown.object_ids} & {*layer.objects}
+        for shown in snapshot.list_shown_layers(frame)
+    )]  # fmt: skip

@@ -99,7 +99,7 @@ export async function sendOrForce(send, values = {}) {
     return /** @type {any} */ (await send(values));
   } catch (/** @type {any} */ error) {
     if (!error.unfinished) return showError(error);
-    const isForced = await ask('Not finished', createElement('p', {}, error.message), 'continue');
+    const isForced = await ask('Continue?', createElement('p', {}, error.message), 'continue');
     return isForced ? sendOrForce(send, { force: true }) : { error: CANCELED };
   }
 }

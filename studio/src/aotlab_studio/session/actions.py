@@ -17,6 +17,7 @@ from aotlab_studio.document.editing import Action, Box, Clicks, Edit, EditResult
 from aotlab_studio.document.events import HistoryEntry, StepInfo, Timeline
 from aotlab_studio.document.log import NO_ORIGIN, Direction, Origin
 from aotlab_studio.document.painting import Point, find_corners, find_outlines
+from aotlab_studio.document.planning import list_replaced_reshapes, plan_request
 from aotlab_studio.protocol import JobProgress
 from aotlab_studio.review.checks import list_checks
 from aotlab_studio.session.export import add_record, export_masks, snapshot_for_export
@@ -177,16 +178,26 @@ class SetSegmenter(SessionAction, frozen=True):
 
 
 class Track(SessionAction, frozen=True):
-    """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs."""
+    """Start a job with the arguments of `plan_request`; raise `InputError` if they are invalid, or a job runs.
+
+    Raises `UnfinishedError` if it would replace reshaped masks.
+    """
 
     frame: int
     direction: Direction = "forward"
     first: int = 0
     last: int | None = None
     object_id: int | None = None
+    force: bool = False
+    """Replace reshaped masks."""
 
     def run(self, session: Session) -> JobProgress:
-        return session.runner.start(self.frame, self.direction, self.first, self.last, self.object_id).report()
+        snapshot = session.document.snapshot
+        request = self.frame, self.direction, self.first, self.last, self.object_id
+        if not self.force and (frames := list_replaced_reshapes(snapshot, plan_request(snapshot, *request))):
+            lost = f"Tracking replaces the reshaped masks of {internal.format_count(len(frames), 'frame')}"
+            raise UnfinishedError(f"{lost}; mark frames as checked to keep them. Track anyway?")
+        return session.runner.start(*request).report()
 
 
 class Pause(SessionAction, frozen=True):
