@@ -250,10 +250,7 @@ class Document:
 
         Equal ones of a frame that follow each other, such as strokes, are one entry with the newest step.
         """
-        numbers, number = list[int](), self.log.undo_step
-        while number > self.log.last_import:
-            numbers.append(number)
-            number = self.log.parents[number]
+        numbers = [number for number in self.log.list_past_steps() if number > self.log.last_import]
         entries = list[events.HistoryEntry]()
         for (title, frame), group in groupby(
             numbers, lambda key: (self.log.steps[key].title, self.log.steps[key].frame)

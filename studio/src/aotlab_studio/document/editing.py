@@ -537,8 +537,9 @@ class RestoreStep(Edit, frozen=True):
 
     def run(self, document: Document) -> None:
         with document.lock:
-            if (step := document.log.steps.get(self.step)) is None:
+            if self.step not in document.log.list_past_steps():  # tracked masks of others are deleted at a restart
                 raise InputError(f"step {self.step}: no such step; choose one of the history")
+            step = document.log.steps[self.step]
             title = f"back to {step.title} of {step.time[:16].replace('T', ' ')}"
             document.edit(title, document.log.state(self.step).diff(document.snapshot.state))
 

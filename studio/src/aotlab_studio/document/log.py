@@ -249,11 +249,15 @@ class Log:
 
     def list_reachable_layers(self) -> set[int]:
         """Return the layers that show now, or could show after undo or redo."""
-        steps, number = [*self.undone], self.head
+        return set().union(*(self.steps[step].changes.layers for step in [*self.undone, *self.list_past_steps()]))
+
+    def list_past_steps(self) -> list[int]:
+        """Return the steps that lead to what is shown, newest first."""
+        steps, number = list[int](), self.head
         while number:
             steps.append(number)
             number = self.parents[number]
-        return set().union(*(self.steps[step].changes.layers for step in steps))
+        return steps
 
     def _apply(self, record: Record) -> None:
         """Update all attributes for the next record; raise `LookupError` if it does not fit the log."""
