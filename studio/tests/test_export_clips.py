@@ -75,7 +75,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
         assert session.document.status == "to do"
         run_action(session, {"do": "fill_polygon", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
         assert session.document.status == "in progress"
-        run_action(session, {"do": "set_done", "done": True})
+        run_action(session, {"do": "set_done", "done": True, "force": True})
         session.close()
     open_clip(batch / "c").close()
     assert read_status(batch) == ["done", "done", "to do"]

@@ -59,7 +59,7 @@ OTHER_COMMANDS = {
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 SIGNAL_EXIT_BASE = 128
 """A command that signal n has ended exits with this plus n, as in shells."""
-EXIT_CODES = {"0": "done", "1": "not all done, or a check failed", "2": "bad input", "128 + n": "stopped by signal n"}
+EXIT_CODES = {"0": "done", "1": "partly done, or a check failed", "2": "bad input", "128 + n": "stopped by signal n"}
 """Meaning of the exit codes of every command."""
 AOT_BENCHMARK_OPTIONS = (
     "model", "ckpt_path", "gpus", "gpu_num", "gpu_id", "stage", "exp_name", "amp", "ema", "ms", "pretrained_path",
