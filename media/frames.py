@@ -60,7 +60,7 @@ class FrameSource(ABC):
     levels: Levels | None = None
     """Black and white levels of images with more than 8 bits; None: frames are unchanged."""
     timecode: Timecode | None = None
-    """Time code of the first frame, as the source states it; None: the source has none."""
+    """Time code of the first frame, None if the source states no time code."""
 
     @cached_property
     def length(self) -> int | None:

@@ -98,7 +98,7 @@ class SoftEdgeTracker(Protocol):
 
 @runtime_checkable
 class CutDetector(Protocol):
-    """A tracker that detects cuts; without it there are none."""
+    """A tracker that detects cuts; no cuts are recorded for other trackers."""
 
     def is_cut(self, frame: FrameLike) -> bool:
         """Return whether a frame follows a cut after the last one."""

@@ -92,24 +92,31 @@ def test_batch_tracks_clips_with_frames_left(tmp_path, make_batch):
     assert statuses(batch)["three"] == "done"
 
 
-def test_track_all_stops(tmp_path, make_batch):
+def track_held_batch(tmp_path, make_batch):
+    """Track two clips, whose tracker waits; return the batch, and the event that releases it."""
+    begun, released = threading.Event(), threading.Event()
+
     class HeldTracker(TruthTracker):
         def step(self, *values):
             begun.set()
-            wait_for_event(stopped)
+            wait_for_event(released)
             return super().step(*values)
 
-    begun, stopped = threading.Event(), threading.Event()
     for name in ("one", "two"):
         draw_folder(tmp_path / name)
     batch = make_batch(tmp_path, lambda path, project: open_session(path, HeldTracker(), project=project))
     for name in ("one", "two"):
         with batch.use(name) as session:
             draw(session, 3, 1)
-    batch.track_all()
+    assert batch.track_all() == 2
     wait_for_event(begun)
+    return batch, released
+
+
+def test_track_all_stops(tmp_path, make_batch):
+    batch, released = track_held_batch(tmp_path, make_batch)
     batch.stop_tracking()
-    stopped.set()
+    released.set()
     wait_until_tracked(batch)
     rows = batch.list_clips()
     assert [(row.trackable, row.tracking, row.tracked, row.cut_off) for row in rows] == [
@@ -121,25 +128,10 @@ def test_track_all_stops(tmp_path, make_batch):
 
 
 def test_clip_done_while_it_waits_is_not_tracked(tmp_path, make_batch):
-    begun, marked = threading.Event(), threading.Event()
-
-    class WaitingTracker(TruthTracker):
-        def step(self, *values):
-            begun.set()
-            wait_for_event(marked)
-            return super().step(*values)
-
-    for name in ("one", "two"):
-        draw_folder(tmp_path / name)
-    batch = make_batch(tmp_path, lambda path, project: open_session(path, WaitingTracker(), project=project))
-    for name in ("one", "two"):
-        with batch.use(name) as session:
-            draw(session, 3, 1)
-    assert batch.track_all() == 2
-    wait_for_event(begun)
+    batch, released = track_held_batch(tmp_path, make_batch)
     again = batch._tracking.submit(batch._track, "one")  # two requests may choose a clip at once
     mark_done(batch, "two")
-    marked.set()
+    released.set()
     wait_until(lambda: all(run.done() for run in batch._tracking_runs.values()))
     assert statuses(batch) == {"one": "in progress", "two": "done"}
     assert [run.result() for run in (again, *batch._tracking_runs.values())] == ["", "", ""]

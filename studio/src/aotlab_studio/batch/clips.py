@@ -59,7 +59,7 @@ class BatchClip:
 
     @property
     def source_options(self) -> SourceOptions:
-        """How the frames are read: as in the clip's tracking, or in its project."""
+        """Options of the source: those of the clip's tracking, or of its project."""
         return self.results.source_options if self.results.inputs else read_source_options(self.project)
 
     @property

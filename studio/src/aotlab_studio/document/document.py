@@ -74,7 +74,7 @@ class Document:
 
     @property
     def snapshot(self) -> Snapshot:
-        """What the document shows now."""
+        """The current state."""
         with self.lock:
             step, stores = self.log.head, (self.masks, self.tracked_masks)
             key = step, self.tracked_masks.revision

@@ -496,7 +496,7 @@ class MergeObjects(Edit, frozen=True):
 
 
 class ClearTracking(Edit, frozen=True):
-    """Hide the tracked masks of unlocked objects from ``frame`` to ``last``; raise `InputError` if there are none."""
+    """Hide the tracked masks of unlocked objects from ``frame`` to ``last``; raise `InputError` if no mask shows."""
 
     frame: int
     last: NonNegativeInt | None = None

@@ -102,7 +102,7 @@ class Snapshot:
 
     @cached_property
     def sources(self) -> dict[int, dict[int, str]]:
-        """Digests of the drawn masks that tracking may start from, by object and frame; absent objects have none."""
+        """Digests of the drawn masks that tracking may start from, by object and frame; absent objects are left out."""
         sources = dict[int, dict[int, str]]()
         for frame, masks in self.state.drawn_masks.items():
             for key, digest in masks.items():

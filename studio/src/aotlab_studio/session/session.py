@@ -109,7 +109,7 @@ class Session:
         self._canceled_exports.append(key)
 
     def require_job(self, action: str) -> TrackingJob:
-        """Return the running job; raise `InputError` if there is none."""
+        """Return the running job; raise `InputError` if no job runs."""
         job = self.runner.running_job
         if job is None:
             raise InputError(f"{action}: nothing is being tracked")
