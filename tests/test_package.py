@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -75,15 +74,6 @@ def build(source, folder):
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of the sources, as a clone has them."""
-    copy = tmp_path_factory.mktemp("clone") / "aotlab"
-    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "outputs", "results", "shared")
-    shutil.copytree(ROOT, copy, ignore=left_out, symlinks=True)
-    return copy
-
-
 def without_links(checkout, copy):
     """A copy of a checkout in which links are text files, as git makes them on systems without links."""
     shutil.copytree(checkout, copy, symlinks=True)
@@ -100,17 +90,6 @@ def distributions(checkout, tmp_path_factory):
     """Folder with the source distribution, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("dist")
     build(checkout, folder)
-    return folder
-
-
-@pytest.fixture
-def environment(tmp_path):
-    """A fresh environment that shares this one's libraries, but not this project."""
-    folder = tmp_path / "venv"
-    venv.create(folder, with_pip=False)
-    (packages,) = folder.glob("Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages")
-    shared = [entry for entry in sys.path if entry.endswith("site-packages")]
-    (packages / "shared.pth").write_text("\n".join(shared) + "\n")
     return folder
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from aotlab.benchmark.inspection import compare_identities, measure_attention
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.tools.inspect import main
+from aotlab.tools.inspect_model import main
 from tests import SAMPLE
 from tests.engine.small_model import build, draw_stripes, draw_texture
 

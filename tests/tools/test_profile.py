@@ -5,7 +5,7 @@ import csv
 import torch
 
 from aotlab.tools.cli.model_report import PeakMemory
-from aotlab.tools.profile import main
+from aotlab.tools.profile_model import main
 from aotlab.tools.weights import main as weights
 
 

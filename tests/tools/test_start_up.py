@@ -1,7 +1,6 @@
 """Start-up of commands: quick answers without heavy imports, each module loaded once."""
 
 import json
-import runpy
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
-from aotlab.tools.main import COMMANDS
+from aotlab.tools.cli.command import COMMANDS, MODULES, find_command
 from tests import SAMPLE
 from tests.processes import RUN_SECONDS, run_python
 
@@ -71,16 +70,10 @@ def run_code(tmp_path, code, *arguments):
 
 
 def test_every_tool_is_a_command():
-    modules = {path.stem.replace("_", "-") for path in (ROOT / "tools").glob("*.py")}
-    assert set(COMMANDS) == modules - {"--init--", "main"}
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_tools_run_by_their_files(name, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [name, "--help"])
-    with pytest.raises(SystemExit, match="0"):
-        runpy.run_path(str(ROOT / "tools" / f"{name.replace('-', '_')}.py"), run_name="__main__")
-    assert f"Usage: aotlab {name} " in capsys.readouterr().out
+    modules = {path.stem for path in (ROOT / "tools").glob("*.py")} - {"__init__", "main"}
+    commands = {MODULES.get(name, name.replace("-", "_")): find_command(name) for name in COMMANDS}
+    assert commands.keys() == modules
+    assert [command.name for command in commands.values()] == [f"aotlab {name}" for name in COMMANDS]
 
 
 @pytest.mark.parametrize("module", ["cv2", "pycocotools"])

@@ -57,6 +57,8 @@ OTHER_COMMANDS = {
     "convert-visor": "Convert VISOR's polygons and frames to a data set.",
 }
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
+MODULES = {"inspect": "inspect_model", "profile": "profile_model"}
+"""Modules of commands named like modules of Python, which a file of that name in `tools/` would replace."""
 SIGNAL_EXIT_BASE = 128
 """A command that signal n has ended exits with this plus n, as in shells."""
 EXIT_CODES = {"0": "done", "1": "partly done, or a check failed", "2": "bad input", "128 + n": "stopped by signal n"}
@@ -144,7 +146,8 @@ def command(
 
 def find_command(name: str) -> click.Command:
     """Import a command of `COMMANDS`."""
-    command: click.Command = importlib.import_module(f"aotlab.tools.{name.replace('-', '_')}").main
+    module = MODULES.get(name, name.replace("-", "_"))
+    command: click.Command = importlib.import_module(f"aotlab.tools.{module}").main
     return command
 
 
