@@ -1,9 +1,6 @@
 """Images of the gallery page: the bundled model on bundled clips.
 
-    python -m research.bundled.gallery [DOCS]      (default: docs)
-
-Writes DOCS/gallery, an image of four frames per example, and DOCS/track.webp, the animation of the front page. Prints
-the mean J of examples with known masks.
+``python -m research.bundled.gallery [DOCS]``
 """
 
 from __future__ import annotations
@@ -13,13 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from PIL import Image, ImageDraw
 
 from aotlab import Prompt, Tracker, draw_overlay, open_frames, read_mask
+from aotlab.configs.files import ROOT
+from aotlab.tools.cli.command import command
+from aotlab.tools.cli.types import Folder
 from research.bundled.clicks import jaccard
 
-SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample"
+SAMPLE = ROOT / "datasets" / "sample"
 RABBIT = SAMPLE / "rabbit.mp4"
 POND = SAMPLE / "JPEGImages" / "480p" / "pond"
 POND_MASKS = SAMPLE / "Annotations" / "480p" / "pond"
@@ -55,8 +56,13 @@ EXAMPLES = (
 HERO = "rabbit_box"
 
 
-def main(docs: Path) -> None:
-    """Write all images to a folder of documents."""
+@command("python -m research.bundled.gallery")
+@click.argument("docs", type=Folder, metavar="[DOCS]", default=ROOT / "docs", help="output folder (default: docs)")
+def main(*, docs: Path) -> int:
+    """Write DOCS/gallery, an image of four frames per example, and DOCS/track.webp, the animation of the front page.
+
+    Print the mean J of examples with known masks.
+    """
     gallery = docs / "gallery"
     gallery.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
@@ -67,6 +73,7 @@ def main(docs: Path) -> None:
             save_animation(frames, labels, docs / "track.webp")
         if example.truth is not None:
             print(example.name, {object_id: f"J {value:.1f}" for object_id, value in score(example, labels)})
+    return 0
 
 
 def track_example(example: Example, frames: list[np.ndarray]) -> list[np.ndarray]:
@@ -133,4 +140,4 @@ def save_animation(frames: list[np.ndarray], labels: list[np.ndarray], path: Pat
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLE.parents[1] / "docs")
+    sys.exit(main())

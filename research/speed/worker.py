@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import sys
@@ -96,6 +97,7 @@ def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
 
 def main() -> None:
     """Read a setting as JSON, then time one call per line; print its seconds and the peak of memory in bytes."""
+    argparse.ArgumentParser("worker.py", description=__doc__).parse_args()
     setting = json.loads(sys.stdin.readline())
     torch.set_num_threads(setting["threads"] or torch.get_num_threads())
     clock = time.process_time if setting["clock"] == "cpu" else time.perf_counter
