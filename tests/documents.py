@@ -67,6 +67,8 @@ def check_command(words):
             assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module
     elif program == "aotlab":
         check_options(arguments)
+    elif program == "python" and arguments[0].startswith("tools/"):
+        check_options([Path(arguments[0]).stem, *arguments[1:]])
     elif program == "bash":
         assert (ROOT / arguments[0]).is_file(), f"no script {arguments[0]}"
     else:

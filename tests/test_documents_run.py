@@ -72,6 +72,7 @@ SKIPPED = {
 
 CHANGED = {
     r"^torchrun --nproc-per-node \d+ -m aotlab (\w+)": r"aotlab \1",  # one process
+    r"^python tools/(\w+)\.py": r"aotlab \1",
     r" --device cuda(:\d)?": "",
     r"--size 854x480": "--size 160x96",  # of exported graphs
     r"(aotlab export .*--verify)": r"\1 --no-prompts",  # its conversion is the longest
@@ -223,11 +224,12 @@ def inputs(tmp_path_factory):
 
 
 def test_readme_runs(tmp_path, monkeypatch, capfd):
-    write_sample(tmp_path, 2)
+    write_sample(tmp_path, 3)
     monkeypatch.chdir(tmp_path)
     run_page(ROOT / "README.md", capfd)
-    assert len(list((tmp_path / "results" / "first_rabbit" / "masks").glob("*.png"))) == 2
+    assert len(list((tmp_path / "results" / "first_rabbit" / "masks").glob("*.png"))) == 3
     assert (tmp_path / "results" / "first_rabbit" / "overlay.mp4").is_file()
+    assert (tmp_path / "results" / "davis2017" / "scores.json").is_file()
 
 
 def test_tests_of_tutorials_pass(tmp_path):
