@@ -44,7 +44,6 @@ PACKAGES = (
 )
 """Modules with public names; those that cannot be imported have none."""
 THREADS = "2"
-VIDEOS = (".mp4", ".mov")
 Baselines = dict[str, Any]
 
 
@@ -68,22 +67,6 @@ def digest(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def digest_frames(video: Path) -> str:
-    """Return the MD5 of the decoded frames of a video, as a container names the version of its library."""
-    import av
-
-    total = hashlib.md5(usedforsecurity=False)
-    with av.open(str(video)) as container:
-        for frame in container.decode(video=0):
-            total.update(f"{frame.pts} {frame.format.name} {frame.width} {frame.height}".encode())
-            for plane in frame.planes:
-                rows = memoryview(plane).cast("B")
-                width = plane.width * (2 if frame.format.components[0].bits > 8 else 1)
-                for row in range(plane.height):
-                    total.update(rows[row * plane.line_size : row * plane.line_size + width])
-    return total.hexdigest()
-
-
 def digest_files(folder: Path, pattern: str = "*") -> Iterator[tuple[str, str]]:
     """Yield path and MD5 of the files in a folder, without hidden ones, records and the state of the tracker."""
     for path in sorted(folder.rglob(pattern)):
@@ -91,7 +74,7 @@ def digest_files(folder: Path, pattern: str = "*") -> Iterator[tuple[str, str]]:
         if path.is_file() and not re.search(
             r"(^|/)(\.|results\.json$|export\.json$|summary\.csv$|state\.pt$|.*\.aotlab/)", name
         ):
-            yield name, digest_frames(path) if path.suffix in VIDEOS else digest(path.read_bytes())
+            yield name, digest(path.read_bytes())
 
 
 def list_commands(folder: Path) -> list[str]:

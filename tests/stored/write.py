@@ -1,9 +1,10 @@
 """Writes the files of a version that all later versions have to open, with its own commands, as an archive.
 
-git checkout v0.3.0 && python tests/stored/write.py /srv/clips    # writes tests/stored/0.3.0.zip
+python tests/stored/write.py /srv/clips    # writes tests/stored/VERSION.zip
 
-The files contain the path of FOLDER, so give one that says nothing about the machine. The files are removed from there,
-because tests check that moved files are found. An archive of an earlier version is never written again.
+Run it once for each version, in a clean checkout of its tag; an archive of an earlier version is never written again.
+The files contain the paths of the folder and of the checkout, so both must say nothing about the machine, such as
+/srv/clips and /srv/aotlab. The folder is removed, because tests check that moved files are found.
 """
 
 from __future__ import annotations
