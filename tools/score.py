@@ -249,8 +249,11 @@ def main(
         raise UsageError(
             "--annotations: scores one video; give its results as RESULTS, without --dataset and its options"
         )
-    if compare and (len(results) % 2 or len(set(results)) < len(results)):
-        raise UsageError("--compare: needs two RESULTS, or several runs of two systems, as many of each, all different")
+    folders = [path.resolve() for path in results]
+    if repeated := [path for index, path in enumerate(results) if folders[index] in folders[:index]]:
+        raise UsageError(f"RESULTS {repeated[0]}: given twice; give each folder once")
+    if compare and len(results) % 2:
+        raise UsageError("--compare: needs two RESULTS, or several runs of two systems, as many of each")
     if len(results) > 1 and worst and not compare:
         raise UsageError("--worst: scores one folder of results; give a single one, or --compare")
     flags = ["new_objects"] * new_objects + ["strict_protocol"] * strict_protocol

@@ -131,7 +131,14 @@ def test_two_systems_are_compared(davis, tmp_path, capsys):
     assert set(scores["sequences"]) == {"bear", "camel"}
 
 
-@pytest.mark.parametrize("names", [[], ["other", "third"], ["results"]])
+@pytest.mark.parametrize("options", [[], ["--compare"]])
+def test_folder_given_twice_rejected(davis, tmp_path, options, run_expecting_error):
+    (tmp_path / "link").symlink_to(tmp_path / "results")
+    line = run_expecting_error(main, *davis, tmp_path / "link", *options)
+    assert f"RESULTS {tmp_path / 'link'}: given twice; give each folder once" in line
+
+
+@pytest.mark.parametrize("names", [[], ["other", "third"]])
 def test_comparison_of_unequal_numbers_rejected(davis, tmp_path, names, run_expecting_error):
     for name in ("other", "third"):
         shutil.copytree(tmp_path / "results", tmp_path / name)
