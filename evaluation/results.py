@@ -14,7 +14,7 @@ from aotlab.dataloaders.object_masks import list_mask_files
 from aotlab.media.masks import read_mask
 from aotlab.utils.digests import digest_values
 from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import reading, remove, sha256
+from aotlab.utils.files import list_files, reading, remove, require_none_missing, sha256
 from aotlab.utils.run_folder import RunFolder, describe_changes
 
 SCORES_FILE = "scores.json"
@@ -48,14 +48,14 @@ class SequenceResults(RunFolder):
         """Yield the paths of the masks of all sequences, and of the scores."""
         yield from super().list_files()
         for name in self.sequences:
-            yield from (str(path.relative_to(self.folder)) for path in (self.folder / name).rglob("*.png"))
+            yield from (file for file in list_files(self.folder, name) if file.endswith(".png"))
 
     def open(self, *, force: bool = False) -> Self:
         """Return the results in the folder if their inputs are the same, else these; `RunFolder.open` has the rules."""
         results = super().open(force=force)
         if new := {*self.sequences} - {*results.sequences}:
             for name in sorted(new):
-                if (self.folder / name).exists() and not results.replaced:
+                if any(list_files(self.folder, name)) and not results.replaced:
                     raise output_exists_error(self.folder, f"{name}, which aotlab did not write")
             results.sequences = sorted({*results.sequences} | new)
             results.save()
@@ -93,23 +93,31 @@ class BenchmarkResults(SequenceResults):
                 remedy="choose another output, or track it again with --force",
             )
         try:
-            for stem in video.written_stems:
-                for file in video.result_files(stem):
-                    read_mask(self.folder / video.name / file)
+            for file in self._list_masks(video):
+                read_mask(file)
         except InputError:
             return None
         return entry
 
     def begin_sequence(self, video: Video) -> None:
-        """Remove earlier results of a sequence, which may be those of a killed run."""
+        """Remove earlier results of a sequence, which may be those of a killed run, or a link in their place."""
         remove(self.folder / video.name)
 
     def finish_sequence(self, video: Video, inputs: Mapping[str, Any], seconds: Sequence[float]) -> dict[str, Any]:
-        """Add the line of a finished sequence; ``seconds``: of its frames in the tracker, the first is not timed."""
+        """Add the line of a finished sequence; raise `InputError` if masks were removed meanwhile.
+
+        ``seconds``: of its frames in the tracker, the first is not timed.
+        """
+        missing = [path for path in self._list_masks(video) if not path.is_file()]
+        require_none_missing(missing, "masks were removed during the run; start it again")
         total = round(sum(seconds[1:]), 6)
         entry = {"sequence": video.name, "inputs": inputs, "timed_frames": len(seconds) - 1, "seconds": total}
         self.add(entry)
         return entry
+
+    def _list_masks(self, video: Video) -> Iterator[Path]:
+        folder = self.folder / video.name
+        return (folder / file for stem in video.written_stems for file in video.result_files(stem))
 
 
 def fingerprint_sequence(video: Video) -> dict[str, Any]:

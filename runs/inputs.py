@@ -25,6 +25,7 @@ from aotlab.media.value_syntax import PromptArgument, parse_frame_object
 from aotlab.runs.store import MASKS, Results
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors
+from aotlab.utils.run_folder import EXPORT_RECORD
 from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,6 @@ require_ids = partial(
     reject_soft_masks, remedy=f"give {FORMAT_OPTION} soft to cut it at one half, or {FORMAT_OPTION} ids"
 )
 """Check of H×W ids, and the image for messages, whose format is not stated."""
-EXPORT_RECORD = "export.json"
-"""File that describes masks which a person has exported, in their folder."""
 EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
 """Outputs of such an export that contain the masks of all frames; those with class names first."""
 CLOCK_TIME = re.compile(r"[0-9]{2}[-_.:][0-9]{2}[-_.:]$")

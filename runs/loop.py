@@ -98,6 +98,8 @@ def track_frames(
         raise error
     is_stopped = stop.is_set() and not error
     problem = str(error) if error else find_unused_inputs(prepared, masks, results.entries[:num_frames])
+    if problem is None and results.is_present and (missing := results.describe_missing()):
+        problem = f"{results.folder}: {missing} were removed during the run; start it again"
     cuts = [entry for entry in results.entries[:num_frames] if entry.get("cut")]
     ended_ids = {int(key) for entry in cuts for key, value in entry["confidence"].items() if not value}
     result = TrackResult(

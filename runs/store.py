@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,9 +25,9 @@ from aotlab.media.source_options import SourceOptions
 from aotlab.media.value_syntax import MaskFormat, PromptArgument, parse_frame_object
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, output_exists_error, require
-from aotlab.utils.files import SYSTEM_FILES, atomic_path, is_file_name, remove, writing
+from aotlab.utils.files import atomic_path, is_file_name, list_files, remove, writing
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.run_folder import RunFolder, read_record, remove_files
+from aotlab.utils.run_folder import RunFolder, read_record, remove_empty_folders, remove_files
 from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
@@ -220,18 +220,19 @@ class Results(RunFolder):
 
         Raises:
             InputError: as `RunFolder.open`; or masks are missing, or soft edges that these results store, unless
-                ``force`` replaces the results.
+                ``force`` replaces the results; or frames would be written through a link.
         """
-        earlier = super().open(force=force)
-        missing = earlier.describe_missing() if earlier.status == "done" else ""
-        if earlier is self or (earlier.soft >= self.soft and not missing):
-            return earlier
-        earlier.require_replaceable()
-        if not force:
-            content = f"results without {'soft edges' if self.soft > earlier.soft else missing}"
-            raise output_exists_error(self.folder, content, suggest_force=True)
-        self.replaced = earlier
-        return self
+        results = super().open(force=force)
+        missing = results.describe_missing() if results.status == "done" else ""
+        if results is not self and (results.soft < self.soft or missing):
+            results.require_replaceable()
+            if not force:
+                content = f"results without {'soft edges' if self.soft > results.soft else missing}"
+                raise output_exists_error(self.folder, content, suggest_force=True)
+            self.replaced, results = results, self
+        for name in (MASKS, SOFT, PROMPT_MASKS) if results.status != "done" else ():
+            self.require_no_link(name)
+        return results
 
     def list_written(self) -> set[str]:
         """Return the names of the files and folders of outputs."""
@@ -245,6 +246,12 @@ class Results(RunFolder):
         yield STATE_FILE
         yield from self.expand([f"{MASKS}/{FRAME_FIELD}.png", f"{SOFT}/{FRAME_FIELD}.png"])
         yield from self.expand(self._list_patterns())
+
+    def delete(self) -> None:
+        """Delete the files of the run, whose record says so first."""
+        self.status = "unfinished"
+        self.save()
+        super().delete()
 
     def expand(self, patterns: Iterable[str]) -> Iterator[str]:
         """Yield paths, once for each frame if they contain `FRAME_FIELD`."""
@@ -288,13 +295,10 @@ class Results(RunFolder):
 
     def refuse_other_files(self, name: str) -> None:
         """Raise `InputError` if a file or folder of this name has contents that no run has written."""
-        path = self.folder / name
-        own = {*self.list_files()} if os.path.lexists(path) else ()
-        is_folder = path.is_dir() and not path.is_symlink()
-        for file in (file for file in path.rglob("*") if not file.is_dir()) if is_folder else [path]:
-            entry = file.relative_to(self.folder).as_posix()
-            if os.path.lexists(file) and entry not in own and file.name not in SYSTEM_FILES:
-                raise output_exists_error(self.folder, f"{entry}, which aotlab did not write")
+        if found := [*list_files(self.folder, name)]:
+            own = {*self.list_files()}
+            if foreign := [file for file in found if file not in own]:
+                raise output_exists_error(self.folder, f"{foreign[0]}, which aotlab did not write")
 
     def drop_output(self, name: str) -> None:
         """Remove an output from the record, before it is written again; its files stay until then."""
@@ -318,6 +322,7 @@ class Results(RunFolder):
         remove_files(self.folder, self.expand(earlier))
         with writing(self.folder):
             for entry in names:
+                remove_empty_folders(self.folder / entry)
                 os.replace(staging / entry, self.folder / entry)
             staging.rmdir()
         self.outputs[name], self.output_options[name] = files, options
@@ -468,8 +473,7 @@ class Results(RunFolder):
 
 def list_patterns(folder: Path, names: Iterable[str], frames: Collection[str]) -> list[str]:
     """Return the paths of files in a folder, and of those in its folders, with `FRAME_FIELD` for names of frames."""
-    files = (file for name in names for file in (folder / name, *(folder / name).rglob("*")) if file.is_file())
-    paths = (file.relative_to(folder) for file in files)
+    paths = (PurePosixPath(file) for name in names for file in list_files(folder, name))
     return sorted(
         {(path.with_name(f"{FRAME_FIELD}{path.suffix}") if path.stem in frames else path).as_posix() for path in paths}
     )

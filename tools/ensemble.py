@@ -60,6 +60,7 @@ def main(results: tuple[Path, ...], *, weights: tuple[float, ...], output: Path,
         for name in names:
             try:
                 if name not in finished:
+                    voted.require_no_link(name)
                     finished[name] = vote_sequence(name, results, votes, output)
                     voted.add({"sequence": name, "frames": finished[name]})
                 frames += finished[name]

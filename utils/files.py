@@ -121,6 +121,15 @@ def is_file_name(name: object) -> bool:
     return isinstance(name, str) and not INVALID_FILE_NAME.search(name) and len(name.encode()) in range(1, 201)
 
 
+def is_inner_path(path: object) -> bool:
+    """Return whether a value is a path below a folder: names separated by slashes, of which only the first is visible.
+
+    A path that is absolute, or has the part ``..``, a drive or a character that no file name has, is not.
+    """
+    names = path.split("/") if isinstance(path, str) else [""]
+    return all(name and not INVALID_FILE_NAME.search(name) for name in (names[0], *(n.lstrip(".") for n in names[1:])))
+
+
 @contextmanager
 def reading(subject: object, remedy: str = "export it again", *errors: type[Exception]) -> Iterator[None]:
     """Turn errors of the block, which reads a file, into an `InputError`: ``SUBJECT: not readable (REASON); REMEDY``.
@@ -251,6 +260,14 @@ def require_writable(folder: Path) -> Path:
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     with writing(folder), tempfile.TemporaryFile(dir=existing):
         return folder
+
+
+def list_files(folder: Path, name: str = "") -> Iterator[str]:
+    """Yield the paths in a folder of all files and links in it, except system files; ``name``: of this entry only."""
+    top = folder / name
+    for path in top.rglob("*") if top.is_dir() and not (name and top.is_symlink()) else [top]:
+        if path.name not in SYSTEM_FILES and (path.is_symlink() or (path.exists() and not path.is_dir())):
+            yield path.relative_to(folder).as_posix()
 
 
 def remove(path: Path) -> None:

@@ -1,10 +1,10 @@
 """Folder of a run: what made its contents, which entries are complete, and which contents another run may replace.
 
-| contents of the folder | same inputs     | other inputs                                     |
-|------------------------|-----------------|--------------------------------------------------|
-| none, or only failures | start           | start                                            |
-| those of a run         | reuse or resume | refuse; ``force``: delete what the record lists  |
-| anything else          | refuse          | refuse                                           |
+| contents of the folder     | same inputs     | other inputs                                     |
+|----------------------------|-----------------|--------------------------------------------------|
+| no files, or only failures | start           | start                                            |
+| those of a run             | reuse or resume | refuse; ``force``: delete what the record lists  |
+| anything else              | refuse          | refuse                                           |
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,8 +23,9 @@ from typing_extensions import Self
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import (
     MALFORMED,
-    SYSTEM_FILES,
     TEMPORARY_NAME,
+    is_inner_path,
+    list_files,
     read_json,
     reading,
     write_text,
@@ -36,6 +38,10 @@ from aotlab.utils.versioned_files import FileKind, unwrap, write_versioned
 
 RECORD = "results.json"
 """File with the inputs of a run, in its folder."""
+EXPORT_RECORD = "export.json"
+"""File with the names of all files of an export, in its folder."""
+UNMOVED = ".aotlab-complete"
+"""Folder with the files of an export while they are moved to their places, its record last."""
 FOLDER_REMEDY = "move the folder away, or choose another"
 RECORD_FILE = FileKind("results of aotlab", 1, FOLDER_REMEDY)
 
@@ -150,8 +156,8 @@ class RunFolder:
         return iter(self.owned)
 
     def delete(self) -> None:
-        """Delete the files of the run, the record last; others stay."""
-        remove_files(self.folder, [*self.list_files(), self.journal, RECORD])
+        """Delete the files of the run and its journal; others stay, also the record until `start` replaces it."""
+        remove_files(self.folder, [*self.list_files(), self.journal])
 
     def save(self, folder: Path | None = None) -> None:
         """Write the record; raise `InputError` if it cannot be written. ``folder``: see `write`."""
@@ -171,11 +177,20 @@ class RunFolder:
         """Raise `InputError` if the folder was moved or removed since `start`."""
         require(self.is_present, "moved or removed during the run", subject=self.folder, remedy="start the run again")
 
+    def require_no_link(self, path: str) -> None:
+        """Raise `InputError` if a path in the folder leads elsewhere, so that no file is written there."""
+        if leads_elsewhere(self.folder / path, self.folder):
+            raise output_exists_error(self.folder, f"{path}, which is a link")
+
     def add(self, entry: dict[str, Any]) -> None:
         """Append the line of an entry; raise `InputError` if the folder was moved or removed."""
         self.require_present()
         path = self.folder / self.journal
-        with writing(path), open(path, "a+b", opener=lambda name, flags: os.open(name, flags & ~os.O_CREAT)) as file:
+        no_link = getattr(os, "O_NOFOLLOW", 0)
+        with (
+            writing(path),
+            open(path, "a+b", opener=lambda name, flags: os.open(name, flags & ~os.O_CREAT | no_link)) as file,
+        ):
             size = file.tell()
             file.seek(max(0, size - 1))
             if size and file.read(1) != b"\n":  # a line that a killed run has left
@@ -195,28 +210,54 @@ class RunFolder:
 
 
 def list_unexpected(folder: Path, owned: Collection[str]) -> list[str]:
-    """Return the names of files and folders that are not ``owned``, except locks and temporary files."""
+    """Return the names of files and folders that are not ``owned``, except locks, temporary files and empty folders."""
+    own = {LOCK_SUFFIX, *owned}
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    own = {LOCK_SUFFIX, *SYSTEM_FILES, *owned}
-    return [name for name in names if name not in own and not TEMPORARY_NAME.match(name)]
+    others = (name for name in names if name not in own and not TEMPORARY_NAME.match(name))
+    return [name for name in others if any(list_files(folder, name))]  # a killed run may leave empty folders
+
+
+def leads_elsewhere(path: Path, folder: Path) -> bool:
+    """Return whether a path in a folder is or contains a link, or a junction of Windows."""
+    expected = Path(os.path.realpath(folder)) / path.relative_to(folder)
+    return Path(os.path.realpath(path)) != expected
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
-    """Remove files of a folder, given their paths in it, and the folders that become empty."""
-    parents = set[Path]()
+    """Remove files of a folder, given their paths in it, and the folders that become empty; no link is followed."""
+    parents = dict[Path, bool]()
     with writing(folder):
         for name in names:
+            if not is_inner_path(name):
+                raise ValueError(f"{name!r} is not a path in a folder")
             path = folder / name
-            with suppress(FileNotFoundError, NotADirectoryError):
-                path.unlink()
-            parents |= {*path.relative_to(folder).parents} - {Path()}
-    for parent in sorted(parents, key=lambda path: -len(path.parts)):
-        with suppress(OSError):  # it has other files
-            (folder / parent).rmdir()
+            if path.parent not in parents:
+                parents[path.parent] = not leads_elsewhere(path.parent, folder)
+            if parents[path.parent]:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    path.unlink()
+    for top in {path.relative_to(folder).parts[:1] for path, is_own in parents.items() if is_own} - {()}:
+        remove_empty_folders(folder.joinpath(*top))
+
+
+def remove_empty_folders(path: Path) -> None:
+    """Remove a folder and those in it, as far as they hold no files; no link is followed."""
+    for folder, _, _ in () if path.is_symlink() else os.walk(path, topdown=False):
+        with suppress(OSError):  # it holds files
+            os.rmdir(folder)
+
+
+def require_inner_paths(subject: Path, values: Mapping[str, Any]) -> None:
+    """Raise `InputError` about a file if a path of a record leads out of the folder of the run."""
+    files = chain.from_iterable(chain(*values.get(name, {}).values()) for name in ("outputs", "other_files"))
+    for path in chain(files, values.get("sequences", ()), values.get("videos", ())):
+        problem = f"{ascii(path)[:80]} is not a path in this folder"
+        require(is_inner_path(path), problem, subject=subject, remedy=FOLDER_REMEDY)
 
 
 def write_record(folder: Path, kind: str, values: Mapping[str, Any]) -> None:
-    """Write the record of a run of some kind; raise `InputError` if it cannot be written."""
+    """Write the record of a run of some kind; raise `InputError` if it cannot be written, or later not be read."""
+    require_inner_paths(folder / RECORD, values)
     write_versioned(folder / RECORD, RECORD_FILE, {"of": kind, **values})
 
 
@@ -224,18 +265,23 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """Return the record in the folder of any run, with its ``kind``; None without one, or if it is another program's.
 
     Raises:
-        InputError: the record is damaged, or of another version.
+        InputError: the record is damaged, of another version, or names files of other folders; or an export was killed
+            while it moved its files.
     """
     path = folder / RECORD
     with reading(path, "check its permissions"):
-        if not path.is_file():
-            return None
+        is_record, is_unmoved = path.is_file(), (folder / UNMOVED / EXPORT_RECORD).is_file()
+    problem, remedy = "an export of corrected masks was interrupted", "complete it with aotlab export-clips"
+    require(not is_unmoved, problem, subject=folder, remedy=remedy)
+    if not is_record:
+        return None
     content = read_json(path, FOLDER_REMEDY)
     if not isinstance(content, dict) or content.get("kind") != RECORD_FILE.name:
         return None
-    with reading(path, FOLDER_REMEDY):
+    with reading(path, FOLDER_REMEDY, *MALFORMED):
         values = unwrap(RECORD_FILE, content)
-    return {"kind": values.pop("of"), **values}
+        require_inner_paths(path, values)
+        return {"kind": values.pop("of"), **values}
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -108,6 +108,20 @@ def test_video_stopped_on_its_last_frame_is_finished(tmp_path):
     assert (list(report.sequences), report.stopped) == (["a"], True)
 
 
+def test_sequence_whose_masks_are_removed_is_not_finished(tmp_path, monkeypatch):
+    videos, finish = [make_video(tmp_path, "a")], BenchmarkResults.finish_sequence
+
+    def remove_and_finish(self, *args):
+        (self.folder / "a" / "00002.png").unlink()
+        return finish(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BenchmarkResults, "finish_sequence", remove_and_finish)
+        report = run_videos(videos, tmp_path / "out")
+    assert "00002.png: no such file; masks were removed during the run; start it again" in report.failures["a"]
+    assert run_videos(videos, tmp_path / "out").resumed == []
+
+
 def test_interrupted_replacement_leaves_no_mixture(tmp_path):
     videos, output, stop = [make_video(tmp_path, name) for name in "ab"], tmp_path / "out", Event()
     run_videos(videos, output, inputs={"models": 0})

@@ -2,14 +2,16 @@
 
 import itertools
 import os
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.run_folder import RECORD, RunFolder, describe_changes, read_lines, write_record
+from aotlab.utils.run_folder import RECORD, RunFolder, describe_changes, read_lines, remove_files, write_record
 from tests import read_files
+from tests.marks import needs_posix
 
 EARLIER, OTHER = {"weights": {"name": "a", "sha256": "1"}}, {"weights": {"name": "b", "sha256": "2"}}
 
@@ -60,16 +62,20 @@ def open_run(folder, inputs, **options):
     return "replace" if opened.replaced else "start" if opened is run else "reuse"
 
 
-@pytest.mark.parametrize("contents", ["nothing", "run", "failed run", "file", "run and file", "other kind", "data"])
+@pytest.mark.parametrize(
+    "contents", ["nothing", "run", "failed run", "file", "run and file", "other kind", "empty data", "file in data"]
+)
 def test_table_of_contents_and_actions(folder, request, contents):
     if "run" in contents.split():
         request.getfixturevalue("earlier")
     if contents == "failed run":
         (folder / "lines.jsonl").unlink()
-    if "file" in contents:
+    if contents in ("file", "run and file"):
         (folder / "notes.txt").write_text("mine")
-    if contents == "data":
-        (folder / "data").mkdir()
+    if "data" in contents:
+        (folder / "data" / "1").mkdir(parents=True)
+    if contents == "file in data":
+        (folder / "data" / "1" / "notes.txt").write_text("mine")
     if contents == "other kind":
         write_record(folder, "list", {})
     expected = {
@@ -79,7 +85,8 @@ def test_table_of_contents_and_actions(folder, request, contents):
         "file": ("refuse", "refuse", "refuse"),
         "run and file": ("reuse", "refuse", "refuse"),
         "other kind": ("refuse", "refuse", "refuse"),
-        "data": ("refuse", "refuse", "refuse"),  # of a person, without a record
+        "empty data": ("start", "start", "start"),  # left by a killed run
+        "file in data": ("refuse", "refuse", "refuse"),  # of a person, without a record
     }
     found = (open_run(folder, EARLIER), open_run(folder, OTHER), open_run(folder, OTHER, force=True))
     assert found == expected[contents]
@@ -120,11 +127,11 @@ def test_replaced_run_is_deleted_at_the_start(earlier):
     assert read_files(earlier / "data")["notes.txt"] == b"mine"
 
 
-def test_killed_replacement_deletes_no_other_file(earlier, monkeypatch):
+def test_killed_replacement_deletes_no_other_file(earlier, tmp_path, monkeypatch):
     class Killed(BaseException):
         """End of a process without any cleanup."""
 
-    def replace_results(dies_at):
+    def replace_results(folder, dies_at):
         calls = itertools.count()
 
         def step(original, *args, **options):
@@ -136,19 +143,23 @@ def test_killed_replacement_deletes_no_other_file(earlier, monkeypatch):
             for name in ("replace", "mkdir", "rmdir", "unlink"):
                 original = getattr(os, name)
                 patch.setattr(os, name, lambda *args, original=original, **kw: step(original, *args, **kw))
-            run = make_run(earlier, OTHER).open(force=True)
+            run = make_run(folder, OTHER).open(force=True)
             run.start()
             store(run, 0)
             return True
         return False
 
     (earlier / "data" / "notes.txt").write_text("mine")
-    before, steps = read_files(earlier), itertools.count()
-    while not replace_results(dies_at=next(steps)):
-        found = read_files(earlier)
+    before = read_files(earlier)
+    for step in itertools.count():
+        folder = shutil.copytree(earlier, tmp_path / str(step))
+        if replace_results(folder, dies_at=step):
+            break
+        found = read_files(folder)
         assert found["data/notes.txt"] == b"mine"
-        assert RECORD not in found or {*found} <= {*before}
-    assert next(steps) > 3
+        assert {*found} <= {*before}
+        assert open_run(folder, OTHER, force=True) != "refuse"
+    assert step > 3
 
 
 def test_run_whose_folder_has_moved_stops(earlier, tmp_path):
@@ -200,3 +211,22 @@ def test_changed_record_rejected(earlier):
 
 def test_record_says_what_made_the_results(earlier):
     assert Run.read(earlier).provenance.keys() >= {"aotlab", "torch", "date", "command"}
+
+
+@pytest.mark.parametrize("path", ["data/../../mine.txt", "/mine.txt", "..", ".hidden", "C:/a", "a\\b", "a\0", ""])
+def test_paths_out_of_the_folder_are_not_removed(earlier, path):
+    with pytest.raises(ValueError, match="is not a path in a folder"):
+        remove_files(earlier, [path])
+    with pytest.raises(InputError, match="is not a path in this folder"):
+        write_record(earlier, "test", {"outputs": {"a": [path]}})
+
+
+@needs_posix
+@pytest.mark.parametrize("name", ["linked/0", "data/linked/0"])
+def test_files_behind_a_link_are_not_removed(earlier, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "0").write_text("mine")
+    (earlier / name).parent.symlink_to(tmp_path / "mine")
+    remove_files(earlier, [name, "data/0"])
+    assert (tmp_path / "mine" / "0").read_text() == "mine"
+    assert [*read_files(earlier)] == ["data/1", "lines.jsonl", RECORD]
