@@ -65,7 +65,7 @@ from .tools.cli.options import (
 )
 from .tools.cli.types import Bytes as Bytes, Choice as Choice, Port as Port
 from .utils.files import (
-    SYSTEM_FILES as SYSTEM_FILES,
+    list_files as list_files,
     read_json as read_json,
     read_text as read_text,
     write_bytes as write_bytes,
@@ -73,9 +73,14 @@ from .utils.files import (
     writing as writing,
 )
 from .utils.locks import InUseError as InUseError, locked as locked
-from .utils.run_folder import RECORD as RECORD, read_record as read_record
+from .utils.run_folder import (
+    EXPORT_RECORD as EXPORT_RECORD,
+    RECORD as RECORD,
+    UNMOVED as UNMOVED,
+    read_record as read_record,
+)
 from .utils.text import format_count as format_count
-from .runs.inputs import EXPORT_RECORD as EXPORT_RECORD, load_masks as load_masks, require_ids as require_ids
+from .runs.inputs import load_masks as load_masks, require_ids as require_ids
 from .runs.job_list import find_class_variants as find_class_variants, list_videos as list_videos
 from .runs.merging import (
     ObjectProbabilities as ObjectProbabilities,

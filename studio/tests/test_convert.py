@@ -439,15 +439,21 @@ def export_until_killed(results, function):
     export_clips([str(results)])
 
 
-@pytest.mark.parametrize("function", ["aotlab.sdk.Results.write", "aotlab_studio.utils.files.move_entries"])
-def test_corrections_of_a_killed_export_are_not_merged(tmp_path, capsys, function):
+@pytest.mark.parametrize(
+    ("function", "status", "text"),
+    [
+        ("aotlab.sdk.Results.write", 1, "error: a: its corrected masks are not exported"),
+        ("aotlab_studio.utils.files.move_entries", 0, "2 videos in train"),  # the rest is moved
+    ],
+)
+def test_killed_export_is_merged_whole_or_not_at_all(tmp_path, capsys, function, status, text):
     results = write_results(tmp_path, ["a", "b"])
     with closing(open_session(results / "a")) as session:
         editing.ChangeObject(1, class_name="cat").run(session.document)
         session.document.set_done(True)
     assert not survives_in_subprocess(export_until_killed, results, function)
-    assert merge(results, tmp_path / "set") == 1
-    assert "error: a: its corrected masks are not exported" in capsys.readouterr().err
+    assert merge(results, tmp_path / "set") == status
+    assert text in "".join(capsys.readouterr())
 
 
 def test_failed_export_keeps_the_record_of_tracking(tmp_path):

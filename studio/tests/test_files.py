@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
+from aotlab.internal import UNMOVED, list_files
 from aotlab_studio.session.export import add_record
-from aotlab_studio.utils.files import COMPLETE, OLD, ExportRecord, list_files, move_entries, recover_export, stage_files
+from aotlab_studio.utils.files import OLD, ExportRecord, move_entries, recover_export, stage_files
 from tests.processes import kill_at_call, survives_in_subprocess
 
 
@@ -65,7 +66,7 @@ def test_failed_replacement_is_finished_by_the_next_call(folders, monkeypatch):
     assert read_texts(out.glob("[ab]/mask.png")) == ["new", "new"]
 
 
-def test_file_is_replaced_in_one_step_and_first(tmp_path, monkeypatch):
+def test_file_is_replaced_in_one_step_and_last(tmp_path, monkeypatch):
     made, out = tmp_path / "made", tmp_path / "out"
     for folder, text in ((made, "new"), (out, "old")):
         folder.mkdir()
@@ -78,7 +79,7 @@ def test_file_is_replaced_in_one_step_and_first(tmp_path, monkeypatch):
         seen.append([file.read_text() for file in sorted(out.iterdir())])
 
     monkeypatch.setattr(Path, "replace", note)
-    move_entries(made, out, removed=["z.json"], first="results.json", last="a.json")
+    move_entries(made, out, removed=["z.json"], last="a.json")
     assert seen == [["old", "new", "old"], ["old", "new", "new"], ["new", "new", "new"]]
 
 
@@ -107,11 +108,11 @@ def ends_after(monkeypatch, number, work, *args):
 
 
 def write_export(out, text, *names):
-    with stage_files(out, "export.json") as made:
+    with stage_files(out) as made:
         for name in names:
             (made / name).parent.mkdir(exist_ok=True)
             (made / name).write_text(text)
-        add_record(made, "export.json", ExportRecord(digest=text))
+        add_record(made, ExportRecord(digest=text))
 
 
 OLD_NAMES = ("coco.json", "cvat.xml", "masks/0.png")
@@ -127,8 +128,8 @@ def test_two_kills_leave_one_whole_export(tmp_path, monkeypatch):
             break
         for second_number in count():
             out = shutil.copytree(first, tmp_path / "out")
-            is_clean = ends_after(monkeypatch, second_number, recover_export, out, "export.json")
-            recover_export(out, "export.json")
+            is_clean = ends_after(monkeypatch, second_number, recover_export, out)
+            recover_export(out)
             text = json.loads((out / "export.json").read_bytes())["digest"]
             names = OLD_NAMES if text == "old" else NEW_NAMES
             assert sorted(list_files(out)) == sorted([*names, "export.json"]), (number, second_number)
@@ -163,10 +164,10 @@ def test_folder_of_a_killed_export_moves_no_other_files(tmp_path):
     out, mine = tmp_path / "out", tmp_path / "mine"
     mine.mkdir()
     (mine / "mask.png").write_text("mine")
-    (out / COMPLETE).mkdir(parents=True)
+    (out / UNMOVED).mkdir(parents=True)
     (out / "export.json").write_text('{"files": ["../mine", "..", "", "/"]}')
-    (out / COMPLETE / "export.json").write_text("{}")
-    recover_export(out, "export.json")
-    (out / COMPLETE).symlink_to(mine)
-    recover_export(out, "export.json")
+    (out / UNMOVED / "export.json").write_text("{}")
+    recover_export(out)
+    (out / UNMOVED).symlink_to(mine)
+    recover_export(out)
     assert (mine / "mask.png").read_text() == "mine"

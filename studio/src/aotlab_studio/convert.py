@@ -103,7 +103,7 @@ def main(
             suffix = path.suffix.lower() if path.is_file() else ""
             require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
             if path.is_dir():
-                files.write_json(path / RECORD, {"files": sorted(files.list_files(path))}, indent=1)
+                files.write_json(path / RECORD, {"files": sorted(internal.list_files(path))}, indent=1)
         files.move_entries(staging, output.parent)
     print(f"{output}: {result}")
     for problem in problems:
@@ -121,7 +121,7 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
         raise InputError(f"{output}: the output would replace the input {replaced}; give another name")
     if output.is_dir() and not suffix:
         written = {*files.read_json(output / RECORD, files.ExportRecord).files, RECORD}
-        if other := next((name for name in files.list_files(output) if name not in written), ""):
+        if other := next((name for name in internal.list_files(output) if name not in written), ""):
             raise InputError(f"{output}: holds {other}, which aotlab convert did not write; give another name")
     internal.require_new_output(output, *filter(None, [suffix]), force=force)
 

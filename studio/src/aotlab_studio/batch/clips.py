@@ -15,6 +15,7 @@ from aotlab_studio.document.folder import (
     digest_output,
     find_project,
     has_project,
+    has_results,
     read_results,
     read_source_options,
 )
@@ -121,7 +122,7 @@ def find_track_range(document: Document) -> tuple[int, int, int] | None:
 def list_clips(path: Path) -> list[BatchClip]:
     """Return the clips of a batch, or the only one of the results of a single video."""
     whole = path.absolute()
-    return [BatchClip(whole.parent, whole.name)] if sdk.has_results(path) else find_clips(path)
+    return [BatchClip(whole.parent, whole.name)] if has_results(path) else find_clips(path)
 
 
 def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]:
@@ -129,7 +130,7 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
 
     In a folder that holds videos and their results, the videos are the clips, or with ``prefer_results`` the results.
     """
-    if not folder.is_dir() or (folder / PROJECT_FILE).exists() or sdk.has_results(folder):
+    if not folder.is_dir() or (folder / PROJECT_FILE).exists() or has_results(folder):
         return []
     results = [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]
     videos = [path for path in internal.list_videos(folder) if path.suffix != PROJECT_SUFFIX]

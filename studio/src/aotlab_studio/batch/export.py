@@ -13,18 +13,16 @@ from typing import Any
 from aotlab import InputError, internal, sdk
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import digest_output, read_results
+from aotlab_studio.document.folder import LOCK_TIMEOUT, digest_output, read_results
 from aotlab_studio.document.gaps import describe_gaps
 from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.session.export import ExportedMasks, add_record, export_masks, is_matte, snapshot_for_export
-from aotlab_studio.utils.files import ExportRecord, list_files, read_json, stage_files, top_level_names
+from aotlab_studio.utils.files import ExportRecord, read_json, stage_files, top_level_names
 from aotlab_studio.utils.video import FrameStore
 
 TO_DO = "to do"
-LOCK_TIMEOUT = 10.0
-"""Seconds to wait for a run that tracks the same clip."""
 
 
 @dataclass
@@ -110,7 +108,7 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
     if any((item.class_name or NO_CLASS) not in classes for item in snapshot.objects.values()):
         raise InputError("its classes changed during the export; export it again")
     first, last = snapshot.editable_range
-    with ExitStack() as lock, stage_files(folder, internal.EXPORT_RECORD) as staging:
+    with ExitStack() as lock, stage_files(folder) as staging:
         exported = export_masks(
             document.frames, snapshot, staging, names, first=first, last=last, classes=classes,
             schema=document.schema, results=clip.results, options=export.options,
@@ -121,11 +119,11 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
             if read_results(folder) != clip.results:
                 raise InputError("tracked again during the export; look at it")
             record.source_digest = digest_output(folder)
-            replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
+            replaced = _list_replaced(clip.results, names, document.frames, {*internal.list_files(staging)})
             _correct_results(export, snapshot, exported, classes, staging).write(staging)
             removed = {internal.SOFT, internal.STATE_FILE, *top_level_names(replaced)}
             record.removed = sorted(removed.difference(os.listdir(staging)))
-        add_record(staging, internal.EXPORT_RECORD, record, replaced=replaced)
+        add_record(staging, record, replaced=replaced)
 
 
 def _correct_results(
@@ -158,10 +156,6 @@ def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameSt
     replaced = {internal.RECORD, results.journal}
     outputs = top_level_names(file for name in names for file in results.outputs.get(name, ()))
     for entry in (internal.MASKS, internal.SOFT, *outputs):
-        path = results.folder / entry
-        if path.is_dir():
-            files = {f"{entry}/{file}" for file in list_files(path)}
-            replaced.update(file for file in files if Path(file).stem in frame_names or file in written)
-        else:
-            replaced.add(entry)
+        files = [*internal.list_files(results.folder, entry)]
+        replaced.update(file for file in files if file == entry or Path(file).stem in frame_names or file in written)
     return replaced

@@ -17,7 +17,7 @@ from aotlab import InputError, SourceOptions, internal, sdk
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.log import NonNegativeInt, digest_values
-from aotlab_studio.utils.files import COMPLETE, describe_files, encode_json, read_export
+from aotlab_studio.utils.files import ExportRecord, describe_files, encode_json, read_json, recover_export
 from aotlab_studio.utils.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
@@ -25,6 +25,8 @@ EXPORT = "export"
 """Folder of the last export."""
 FORMAT_VERSION = 17
 """Version of the projects that are written and read."""
+LOCK_TIMEOUT = 10.0
+"""Seconds to wait for a run or an export in a folder of results."""
 RENAMED_REMEDY = "rename the project as its video was renamed, or move it away"
 
 
@@ -110,9 +112,27 @@ def read_source_options(folder: Path) -> SourceOptions:
     return SourceOptions(**read_header(Database.open(folder)).video.options if has_project(folder) else {})
 
 
+def complete_export(folder: Path) -> None:
+    """Move the rest of the files of a killed export to their places; raise `InputError` if that fails."""
+    if (folder / internal.UNMOVED / internal.EXPORT_RECORD).is_file():
+        with internal.writing(folder), internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder):
+            recover_export(folder)
+
+
+def has_results(folder: Path) -> bool:
+    """Return whether a path is a folder of results of `aotlab track`, after a killed export to it is completed."""
+    complete_export(folder)
+    return sdk.has_results(folder)
+
+
 def read_results(folder: Path) -> sdk.Results | None:
-    """Return the results of `aotlab track` in a folder; None for other paths; raise `InputError` for damaged ones."""
-    return sdk.Results.read(Path(os.path.realpath(folder)))
+    """Return the results of `aotlab track` in a folder, after a killed export to it is completed; None for other paths.
+
+    Raises `InputError` for damaged ones.
+    """
+    folder = Path(os.path.realpath(folder))
+    complete_export(folder)
+    return sdk.Results.read(folder)
 
 
 def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
@@ -122,7 +142,7 @@ def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
     keeps it.
     """
     folder = Path(os.path.realpath(folder))
-    names = (internal.RECORD, sdk.Results.journal, internal.EXPORT_RECORD, COMPLETE)
+    names = (internal.RECORD, sdk.Results.journal, internal.EXPORT_RECORD)
     digest, sha256 = _digest_results(folder, describe_files([folder / name for name in names]))
     is_other = video is not None and sha256 not in ("", video.source.get("sha256"))
     return "" if is_other else digest
@@ -130,6 +150,7 @@ def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
 
 def mark_results_edited(folder: Path) -> None:
     """Note in the record of results of `aotlab track` that a project has edits which their masks lack."""
+    complete_export(folder)
     record = internal.read_record(folder)
     if record is not None and not record.get("edited"):
         with internal.locked(folder / LOCK, 0, subject=folder):
@@ -148,7 +169,7 @@ def _digest_results(folder: Path, files: object) -> tuple[str, str]:
         return "", ""
     digest = digest_values(results.inputs, len(results.entries))
     if results.corrected:
-        digest = read_export(folder, internal.EXPORT_RECORD).source_digest or digest
+        digest = read_json(folder / internal.EXPORT_RECORD, ExportRecord).source_digest or digest
     return digest, results.fingerprint.get("sha256", "")
 
 

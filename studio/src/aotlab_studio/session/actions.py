@@ -268,13 +268,13 @@ class Export(SessionAction, frozen=True):
                 if not self.force:
                     session.require_finished(frames[0], frames[-1])
                 snapshot, record = snapshot_for_export(document, frames[0], frames[-1])
-            with stage_files(archive.parent, internal.EXPORT_RECORD) as staging:
+            with stage_files(archive.parent) as staging:
                 entries, _ = export_masks(
                     document.frames, snapshot, staging, names, first=frames[0], last=frames[-1],
                     schema=document.schema, options=dict.fromkeys(names, dict.fromkeys(self.options, True)),
                     on_frame=report,
                 )  # fmt: skip
-                add_record(staging, internal.EXPORT_RECORD, record, archive=archive.name)
+                add_record(staging, record, archive=archive.name)
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
         writers = {name: sdk.find_mask_writer(name) for name in names if name in sdk.list_mask_formats()}
         has_attributes = not snapshot.objects.keys().isdisjoint(snapshot.state.attributes)

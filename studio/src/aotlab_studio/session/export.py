@@ -18,7 +18,7 @@ from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.document.states import list_outdated
-from aotlab_studio.utils.files import ExportRecord, list_files, read_json, top_level_names, write_json
+from aotlab_studio.utils.files import ExportRecord, read_json, top_level_names, write_json
 from aotlab_studio.utils.video import FrameStore
 
 
@@ -174,25 +174,24 @@ def snapshot_for_export(document: Document, first: int = 0, last: int | None = N
     return snapshot, record  # the digest has looked up the layers of all frames
 
 
-def add_record(
-    staging: Path, record_name: str, record: ExportRecord, *, replaced: Set[str] = set(), archive: str = ""
-) -> None:
+def add_record(staging: Path, record: ExportRecord, *, replaced: Set[str] = set(), archive: str = "") -> None:
     """Add the record of an export to its files in ``staging``, and a ZIP archive of them if it has a name.
 
     The export may also replace the files in ``replaced``. Raises `InputError` if it would replace any other file.
     """
-    old_files = {record_name, *replaced, *read_json(staging.parent / record_name, ExportRecord).files}
-    names = [*sorted(list_files(staging)), record_name]
+    name = internal.EXPORT_RECORD
+    old_files = {name, *replaced, *read_json(staging.parent / name, ExportRecord).files}
+    names = [*sorted(internal.list_files(staging)), name]
     record.files = [*names, archive] if archive else names
     roots = top_level_names([*record.files, *old_files])
-    for name in sorted({*list_files(staging.parent)} - old_files):
-        if not roots.isdisjoint(top_level_names([name])):
-            raise InputError(f"{staging.parent / name}: not written by an export; move it away")
-    write_json(staging / record_name, record, indent=1)
+    for other in sorted({*internal.list_files(staging.parent)} - old_files):
+        if not roots.isdisjoint(top_level_names([other])):
+            raise InputError(f"{staging.parent / other}: not written by an export; move it away")
+    write_json(staging / name, record, indent=1)
     if archive:
         with (
             sdk.atomic_path(staging / archive) as path,
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
         ):
-            for name in names:  # an archive holds no undecodable names
-                file.write(staging / name, os.fsencode(name).decode(errors="backslashreplace"))
+            for entry in names:  # an archive holds no undecodable names
+                file.write(staging / entry, os.fsencode(entry).decode(errors="backslashreplace"))

@@ -63,7 +63,7 @@ def open_document(
     database, is_new = Database.open_for_writing(folder), False
     try:
         is_new = database.is_empty
-        recover_export(folder / projects.EXPORT, internal.EXPORT_RECORD)
+        recover_export(folder / projects.EXPORT)
         projects.write_header(database, frames, same_video=same_video)
         return _load_document(Document(database, frames, schema), source)
     except BaseException:
@@ -113,7 +113,7 @@ def _load_document(document: Document, source: Source) -> Document:
     if folder is None or not (source.results or projects.digest_output(folder, document.header.video)):
         return document
     document.output_folder = folder
-    recover_export(folder, internal.EXPORT_RECORD)
+    recover_export(folder)
     results = projects.read_results(folder) or source.results
     if results is None:
         return document

@@ -1,7 +1,7 @@
 """JSON files, and exports whose files replace those of the last export together.
 
-An export writes all files to the folder `STAGED`, renames it to `COMPLETE`, and then moves the files to their places:
-first the record of results, which no run replaces from then on, and last the record of the export. If it is killed
+An export writes all files to the folder `STAGED`, renames it to `internal.UNMOVED`, and then moves the files to their
+places, the record of the export last. Until then, `internal.read_record` refuses the folder. If the export is killed
 before the renaming, `recover_export` removes the folder; after it, it moves the rest.
 """
 
@@ -23,8 +23,6 @@ from aotlab import InputError, internal
 Content = TypeVar("Content")
 STAGED = ".aotlab-new.part"
 """Name of the folder to which an export writes its files. It counts as a temporary file of aotlab."""
-COMPLETE = ".aotlab-complete"
-"""Name of the folder with all files of an export, while they are moved to their places."""
 OLD = ".aotlab-old"
 """Name of the folder for files that are replaced."""
 
@@ -37,13 +35,6 @@ def encode_json(value: Any) -> bytes:
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Write a JSON file; it appears only once it is complete."""
     internal.write_json(path, msgspec.to_builtins(value), indent)
-
-
-def list_files(folder: Path) -> Iterator[str]:
-    """Yield the files and links in a folder and its folders, relative to it, except system files."""
-    for path in folder.rglob("*"):
-        if path.name not in internal.SYSTEM_FILES and (path.is_symlink() or not path.is_dir()):
-            yield path.relative_to(folder).as_posix()
 
 
 def read_json(path: Path, kind: type[Content]) -> Content:
@@ -71,12 +62,6 @@ class ExportRecord(Struct):
     """Names of further files and folders that the export removes."""
     source_digest: str = ""
     """`digest_output` of the results whose masks are corrected; empty for other exports."""
-
-
-def read_export(folder: Path, record_name: str) -> ExportRecord:
-    """Return the record of the last export to a folder, also of one that was killed while its files were moved."""
-    complete = folder / COMPLETE / record_name
-    return read_json(complete if complete.is_file() else folder / record_name, ExportRecord)
 
 
 def describe_files(paths: Iterable[Path]) -> tuple[tuple[int, ...], ...]:
@@ -108,7 +93,7 @@ def make_staging(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
+def stage_files(folder: Path) -> Iterator[Path]:
     """Yield a folder for an export to ``folder``, which is created; after the block, its files replace the last export.
 
     Raises `InputError` for a system error, and if a file cannot be moved.
@@ -116,38 +101,40 @@ def stage_files(folder: Path, record_name: str) -> Iterator[Path]:
     try:
         with internal.writing(folder):
             folder.mkdir(exist_ok=True)
-            recover_export(folder, record_name)
+            recover_export(folder)
             with make_staging(folder / STAGED) as staging:
                 yield staging
-                staging.rename(folder / COMPLETE)
-            recover_export(folder, record_name)
+                staging.rename(folder / internal.UNMOVED)
+            recover_export(folder)
     finally:
         with suppress(OSError):  # not empty
             folder.rmdir()
 
 
-def recover_export(folder: Path, record_name: str) -> None:
+def recover_export(folder: Path) -> None:
     """Finish or remove an export that was killed. The caller holds the lock; raises `InputError` as `move_entries`."""
     shutil.rmtree(folder / STAGED, ignore_errors=True)
-    complete = folder / COMPLETE
-    if (complete / record_name).is_file() and not complete.is_symlink():  # not all is moved
-        before, record = (read_json(path / record_name, ExportRecord) for path in (folder, complete))
+    unmoved = folder / internal.UNMOVED
+    if (unmoved / internal.EXPORT_RECORD).is_file() and not unmoved.is_symlink():  # not all is moved
+        before, record = (read_json(path / internal.EXPORT_RECORD, ExportRecord) for path in (folder, unmoved))
         removed = {*(top_level_names(before.files) - top_level_names(record.files)), *record.removed}
         removed.intersection_update(os.listdir(folder))
-        move_entries(complete, folder, removed=removed, first=internal.RECORD, last=record_name)
-    shutil.rmtree(complete, ignore_errors=True)
+        move_entries(unmoved, folder, removed=removed, last=internal.EXPORT_RECORD)
+    shutil.rmtree(unmoved, ignore_errors=True)
 
 
-def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), first: str = "", last: str = "") -> None:
-    """Move all files and folders of ``source`` to ``folder``, those named ``first`` and ``last`` in this order.
+def move_entries(source: Path, folder: Path, *, removed: Iterable[str] = (), last: str = "") -> None:
+    """Move all files and folders of ``source`` to ``folder``, the one named ``last`` after all others.
 
     Folders that they replace, and entries named in ``removed``, are moved to ``source``. The call can be repeated after
     a kill. Raises `InputError` if a file cannot be moved.
     """
     old = source / OLD
+    if old.is_symlink():  # nothing is moved to another folder
+        old.unlink()
     old.mkdir(exist_ok=True)
     names, moves = {*os.listdir(source)} - {OLD}, []
-    for name in sorted(names.union(removed), key=lambda name: ((name == last) - (name == first), name)):
+    for name in sorted(names.union(removed), key=lambda name: (name == last, name)):
         if name not in names or (source / name).is_dir() or (folder / name).is_dir():
             moves.append((folder / name, old / name))
         if name in names:
