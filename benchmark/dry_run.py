@@ -42,8 +42,8 @@ def count_frames(table: PaperTable, row: TableRow) -> int | None:
     data = find_benchmark(benchmark.dataset)
     if benchmark.folder.is_dir():
         return sum(len(video.frames) for video in data.open_videos(benchmark.folder, benchmark.split))
-    archive = data.archive
-    return archive.frames if archive and benchmark.split == "val" else None
+    archive = benchmark.find_archive()
+    return archive.frames[benchmark.split] if archive else None
 
 
 def measure_frame(preset: str, device: str) -> float:

@@ -13,6 +13,7 @@ from typing_extensions import Self
 from aotlab.configs.files import BUNDLED, ROOT, resolve_path
 from aotlab.configs.load import build_config, parse_yaml
 from aotlab.configs.settings import Settings, Text, changed
+from aotlab.dataloaders.archives import Archive
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.tables import find_best, format_value
 from aotlab.networks.weights.published import list_published_weights
@@ -32,6 +33,8 @@ class TableBenchmark(Settings):
     dataset: Text
     split: Text = "val"
     root: Text | None = None
+    archive: bool = False
+    """``root`` is the folder of the whole data set, as its archive unpacks; otherwise of other videos."""
     options: list[Text] = Field(default_factory=list)
     """Options of aotlab eval."""
 
@@ -39,6 +42,16 @@ class TableBenchmark(Settings):
     def folder(self) -> Path:
         """Folder of the data set."""
         return Path(self.root) if self.root else find_benchmark(self.dataset).find_root()
+
+    @property
+    def is_whole(self) -> bool:
+        """The folder is that of the whole data set."""
+        return self.archive or not self.root
+
+    def find_archive(self) -> Archive | None:
+        """Return the download that makes the folder; None: there is none, or it lacks the split."""
+        archive = find_benchmark(self.dataset).archive if self.is_whole else None
+        return archive if archive and self.split in archive.frames else None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -179,8 +192,8 @@ def replace_root(table: PaperTable, root: Path) -> PaperTable:
     folders = {find_benchmark(name).folder for name in names}
     problem = f"the table has {', '.join(names)}, which are not in one folder"
     require(len(folders) == 1, problem, subject="--root", remedy="set AOTLAB_DATA to the folder above")
-    benchmarks = table.benchmarks | {name: changed(benchmark, root=str(root)) for name, benchmark in moved.items()}
-    return changed(table, benchmarks=benchmarks)
+    replaced = {name: changed(item, root=str(root), archive=item.is_whole) for name, item in moved.items()}
+    return changed(table, benchmarks=table.benchmarks | replaced)
 
 
 def name_results(model: str, benchmark: str) -> str:
@@ -192,9 +205,10 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     """Return a sentence per missing requirement of a row, with the command that makes it if there is one."""
     benchmark, sentences = table.benchmarks[row.benchmark], []
     if not benchmark.folder.is_dir():
-        dataset = find_benchmark(benchmark.dataset)
-        here = f"{format_bytes(dataset.archive.size)} with --download, or " if dataset.archive else ""
-        source = f"{benchmark.dataset}, {here}from {dataset.source}; layout: {dataset.layout}"
+        dataset, archive = find_benchmark(benchmark.dataset), benchmark.find_archive()
+        here = f"{format_bytes(archive.size)} with --download, or " if archive else ""
+        source = f"{benchmark.dataset}, {here}from {dataset.source}" if benchmark.is_whole else "no such folder"
+        source += f"; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
     model = table.models[row.model]
     downloads = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,8 +24,8 @@ class Archive:
     """Bytes."""
     digest: str
     """SHA-256."""
-    frames: int
-    """Number of frames of the split val."""
+    frames: Mapping[str, int]
+    """Number of frames of the splits that benchmarks read, by name."""
 
 
 def download_dataset(archive: Archive, folder: Path) -> None:

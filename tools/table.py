@@ -98,7 +98,7 @@ def main(
         return 0
     results = require_writable(output / table.name)
     for benchmark in {row.benchmark: table.benchmarks[row.benchmark] for row in table.rows}.values():
-        archive = find_benchmark(benchmark.dataset).archive
+        archive = benchmark.find_archive()
         if download and archive and not benchmark.folder.is_dir():
             download_dataset(archive, benchmark.folder)
     if is_published and any(table.benchmarks[row.benchmark].folder.is_dir() for row in table.rows):

@@ -16,7 +16,7 @@ from aotlab.evaluation.benchmark import Benchmark
 
 ARCHIVE = Archive(
     "https://data.vision.ee.ethz.ch/csergi/share/davis/DAVIS-2017-trainval-480p.zip", 832_766_765,
-    "e3d0b5b77c3d031b000a19e0e25e3e2cac65d183755601bc2cf066df1a2aa492", frames=1999,
+    "e3d0b5b77c3d031b000a19e0e25e3e2cac65d183755601bc2cf066df1a2aa492", frames={"val": 1999},
 )  # fmt: skip
 """DAVIS 2017; size and digest are those of TensorFlow Datasets."""
 

@@ -317,6 +317,33 @@ def test_weights_without_data_are_not_downloaded(tmp_path, monkeypatch, capsys):
     assert f"- {tmp_path}/none: davis2017, 833 MB with --download, or from https://" in capsys.readouterr().out
 
 
+def test_archive_is_downloaded_to_its_own_folder_only(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folders: list[Path] = []
+    monkeypatch.setattr("aotlab.dataloaders.archives.download_dataset", lambda _, folder: folders.append(folder))
+    assert tool.main(["bundled", "--download"]) == 1
+    assert folders == [Path("datasets/DAVIS")]
+    assert "- datasets/sample: no such folder" in capsys.readouterr().out
+
+
+def test_given_root_keeps_the_archive(tmp_path):
+    table = replace_root(load_table("bundled"), tmp_path)
+    found = {name: benchmark.find_archive() for name, benchmark in table.benchmarks.items()}
+    assert found == {"pond": None, "DAVIS 2017 val": DAVIS2017.archive, "DAVIS 2016 val": None}
+
+
+def test_root_in_a_table_can_name_the_archive(small):
+    small.write_text(small.read_text().replace("dataset: folder,", "dataset: davis2017, archive: true,"))
+    assert load_table(small).benchmarks["here"].find_archive() == DAVIS2017.archive
+
+
+def test_archive_of_other_splits_is_not_promised(tmp_path, monkeypatch):
+    monkeypatch.setenv("AOTLAB_DATA", str(tmp_path))
+    table = load_table("aot_davis2017")
+    row = next(row for row in table.rows if row.benchmark == "test-dev")
+    assert list_missing(table, row)[0].startswith(f"{tmp_path}/DAVIS: davis2017, from https://davischallenge.org; ")
+
+
 def test_root_of_a_table_of_several_data_sets_rejected(run_expecting_error, tmp_path):
     line = run_expecting_error(tool.main, "aot_youtubevos", "--root", tmp_path)
     assert "--root: the table has youtubevos2018, youtubevos2019, which are not in one folder; set AOTLAB_DATA" in line
@@ -337,7 +364,7 @@ def davis_archive(tmp_path, file_server, monkeypatch):
     write_davis(tmp_path / "DAVIS", {"bear": draw_moving_clip(["00000", "00001", "00002"])}, "2017", "val")
     archive = Path(shutil.make_archive(str(tmp_path / "davis"), "zip", tmp_path, "DAVIS"))
     shutil.rmtree(tmp_path / "DAVIS")
-    published = Archive(f"{file_server.url}/davis.zip", archive.stat().st_size, sha256(archive), frames=3)
+    published = Archive(f"{file_server.url}/davis.zip", archive.stat().st_size, sha256(archive), frames={"val": 3})
     monkeypatch.setattr(DAVIS2017, "archive", published)
     return published
 
@@ -374,7 +401,7 @@ def test_archive_of_a_data_set_is_resumed_and_checked(davis_archive, file_server
 STAND_INS = """
 from aotlab.dataloaders.archives import Archive
 from aotlab.evaluation.benchmarks.davis import DAVIS2017
-DAVIS2017.archive = Archive(URL, SIZE, DIGEST, frames=3)
+DAVIS2017.archive = Archive(URL, SIZE, DIGEST, frames={"val": 3})
 """
 """Lines that every Python of the workflow runs first."""
 
