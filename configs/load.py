@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,17 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
         tree["name"] = f"{tree['name']}_{path.stem}"
     others = [override for override in overrides if not override.startswith("base=")]
     return build_config(tree, str(config), overrides=others)
+
+
+def read_own_settings(config: str | Path | None) -> dict[str, Any]:
+    """Return the unchecked settings that a YAML file and its bases set, without those of presets; None: no settings.
+
+    Raises:
+        InputError: missing file, or not settings.
+    """
+    files = [] if config is None else _read_bases(find_config(str(config)), None)
+    own = (settings for file, settings in reversed(files) if file.parent != PRESETS)
+    return reduce(_merge, own, {})
 
 
 def build_config(

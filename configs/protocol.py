@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, get_args
 
-from aotlab.configs.load import apply_overrides
+from aotlab.configs.load import apply_overrides, read_own_settings
 from aotlab.configs.schema import BOUNDED_POLICIES, Config, MemoryConfig
 from aotlab.configs.settings import changed
 from aotlab.utils.errors import require, require_choice
@@ -14,26 +15,28 @@ MemoryProtocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames."""
 
 
-def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence[str] = ()) -> Config:
+def apply_protocol(
+    settings: Config, protocol: MemoryProtocol, *, config: str | Path | None = None, overrides: Sequence[str] = ()
+) -> Config:
     """Return the settings for a protocol.
 
     ``bounded`` replaces `every_nth` with `rmem`, and `first_frame` with a `bounded_fifo` of reference frames only,
-    unless ``overrides`` set a policy; a policy in a file of settings is replaced, as those of checkpoints.
+    unless the file ``config`` or ``overrides`` set a policy; those of presets and checkpoints are replaced.
 
     Raises:
-        InputError: unknown protocol, or ``overrides`` set ``memory.frames`` for a policy that keeps all frames.
+        InputError: unknown protocol, or ``overrides`` set ``memory.frames`` for a policy without this limit.
     """
     require_choice(protocol, get_args(MemoryProtocol), "protocol")
     overridden = apply_overrides({"memory": {}}, overrides)["memory"]
-    if protocol == "bounded" and "policy" not in overridden:
-        config = changed(config, memory=bound_memory(config.memory))
+    if protocol == "bounded" and "policy" not in {*overridden, *read_own_settings(config).get("memory", ())}:
+        settings = changed(settings, memory=bound_memory(settings.memory))
     require(
-        "frames" not in overridden or config.memory.is_bounded,
-        f"no effect with memory.policy {config.memory.policy}, which keeps all frames",
+        "frames" not in overridden or settings.memory.is_bounded,
+        f"no effect with memory.policy {settings.memory.policy}, which does not limit the number of frames",
         subject="memory.frames",
         remedy=f"set the policy to one of {', '.join(BOUNDED_POLICIES)}",
     )
-    return config
+    return settings
 
 
 def bound_memory(memory: MemoryConfig) -> MemoryConfig:

@@ -66,8 +66,8 @@ class TrackerOptions:
         if self.make_plugin_loader() is not None:
             raise InputError("a plug-in's tracker, without a file of settings", subject=self.checkpoint)
         path = resolve_checkpoint(self.checkpoint)
-        config = read_settings(path, config=self.config, overrides=self.overrides)
-        return apply_protocol(config, self.protocol, self.overrides)
+        settings = read_settings(path, config=self.config, overrides=self.overrides)
+        return apply_protocol(settings, self.protocol, config=self.config, overrides=self.overrides)
 
     def make_plugin_loader(self) -> TrackerLoader | None:
         """Return the loader of a plug-in's tracker; None for a model of aotlab.

@@ -85,7 +85,7 @@ def load_model(
         checkpoint: as `resolve_checkpoint`; ``bundled`` is the bundled model.
         config: preset or file of settings instead of the checkpoint's.
         overrides: settings as ``key=value``; a single string is accepted.
-        protocol: ``bounded`` for videos of any length: replaces the papers' policies without a bound, as
+        protocol: ``bounded`` for videos of any length: replaces policies without a bound of presets and checkpoints, as
             `apply_protocol`. ``published``: the memory of the paper's benchmarks.
 
     Raises:
@@ -96,7 +96,7 @@ def load_model(
 
     overrides = (overrides,) if isinstance(overrides, str) else overrides
     model, settings = load_checkpoint(resolve_checkpoint(checkpoint), config=config, overrides=overrides)
-    bounded = apply_protocol(settings, protocol, overrides)
+    bounded = apply_protocol(settings, protocol, config=config, overrides=overrides)
     if settings.memory.policy == "every_nth" and bounded.memory.policy != "every_nth":
         log.warning(
             "%s: memory.policy %s keeps at most %d frames; the paper keeps all (memory.policy=%s)",

@@ -8,6 +8,7 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.internal import digest_video
+from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.sdk import ObjectClasses, VideoInfo, find_mask_writer, load_plugins, read_annotations
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
@@ -30,6 +32,7 @@ from studio.tests.annotation.clips import annotate_labels, draw_folder
 from studio.tests.annotation.results import change_record, store_results
 from studio.tests.annotation.sessions import list_labels, list_tracked_frames, set_mask
 from tests.drawn_clips import write_plain
+from tests.engine.small_model import build, draw_stripes, draw_texture
 from tests.marks import needs_posix, slow
 from tests.processes import WAIT_SECONDS, read_line, run_python, start_python, wait_for_event
 
@@ -149,6 +152,14 @@ def test_chosen_model_is_loaded_and_kept():
     first = loading()
     assert loading() is first
     assert first.tracker.config.memory.policy == "first_frame"
+
+
+def test_memory_is_bounded_after_300_frames(tmp_path):
+    save_checkpoint(tmp_path / "aotl.safetensors", *build("aotl"))
+    tracker = TrackerLoader(TrackerOptions(tmp_path / "aotl.safetensors")).load_fresh().tracker
+    for index, frame in enumerate(islice(cycle(draw_texture(5)), 300)):
+        tracker.step(frame, draw_stripes([1, 2]) if index == 0 else None)
+    assert len(tracker.state.groups[0].memory) == 9
 
 
 def test_model_of_a_plugin_is_named_by_its_fingerprint(tmp_path, monkeypatch):
