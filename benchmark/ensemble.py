@@ -15,11 +15,12 @@ from torch import Tensor
 from aotlab.configs.schema import Config
 from aotlab.configs.settings import changed
 from aotlab.engine.tracking.groups import find_indices
-from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, prepare_inputs
+from aotlab.engine.tracking.inputs import ImageSize, prepare_inputs
 from aotlab.engine.tracking.interfaces import SegmentingTracker, VideoTracker
 from aotlab.engine.tracking.options import TrackerOptions, describe_tracker, find_tracker_plugin
 from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.arrays import FrameLike, MaskLike
 from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.model import VOSModel
 from aotlab.prompting.load import load_segmenter

@@ -10,8 +10,10 @@ from typing import TypeGuard
 
 import numpy as np
 
+from aotlab.media.arrays import FrameLike, MaskLike, convert_frame, convert_mask
 from aotlab.media.prompt import Point, Prompt
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import prefix_errors
 from aotlab.utils.numbers import POSITIVE_COUNT
 
 EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
@@ -25,7 +27,7 @@ class PromptSegmenter(ABC):
     """
 
     def __call__(
-        self, frame: np.ndarray, prompts: Mapping[int, Prompt | Point], *, keep: np.ndarray | None = None
+        self, frame: FrameLike, prompts: Mapping[int, Prompt | Point], *, keep: MaskLike | None = None
     ) -> np.ndarray:
         """Return the object ids H×W of a frame.
 
@@ -35,9 +37,13 @@ class PromptSegmenter(ABC):
             keep: object ids H×W; objects without a prompt keep their pixels; pixels of prompted objects are ignored.
 
         Raises:
-            InputError: no prompts by object id, or one that does not fit the frame.
+            InputError: unusable frame or mask to keep, no prompts by object id, or one that does not fit the frame.
         """
+        frame = convert_frame(frame)
         checked_prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
+        if keep is not None:
+            with prefix_errors("keep"):
+                keep = convert_mask(keep, frame.shape[:2], required=False)
         if keep is None:
             return self.segment(frame, checked_prompts)
         kept = (keep > 0) & ~np.isin(keep, list(checked_prompts))

@@ -16,6 +16,7 @@ import numpy as np
 
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import LazyTracker
+from aotlab.media.arrays import convert_mask
 from aotlab.media.frames import FrameSource
 from aotlab.media.prompt import Prompt, group_prompts
 from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
@@ -148,16 +149,13 @@ def _load_masks(job: Job, video: VideoInfo, frames: FrameSelection, *, strict: b
     # files that were found next to the video may not be meant as masks
     with prefix_errors("masks next to the video" if job.masks and job.masks == find_masks_beside(job.video) else ""):
         masks = load_masks(job.masks, video, frames, strict=strict)
-    if job.arrays:
-        from aotlab.engine.tracking.inputs import convert_mask  # loads PyTorch
-
-        for index, mask in job.arrays.items():
-            frames.require_frame(index, f"masks: frame {index}")
-            with prefix_errors(f"frame {index}"):
-                labels = convert_mask(mask, video.size, required=index == min(job.arrays), max_id=MAX_ID)
-            values = np.asarray(mask)
-            soft = split_soft_mask(values)[1] if values.dtype.kind == "f" else {}
-            masks.add_mask(index, np.zeros(video.size) if labels is None else labels, soft)
+    for index, mask in job.arrays.items():
+        frames.require_frame(index, f"masks: frame {index}")
+        with prefix_errors(f"frame {index}"):
+            labels = convert_mask(mask, video.size, required=index == min(job.arrays), max_id=MAX_ID)
+        values = np.asarray(mask)
+        soft = split_soft_mask(values)[1] if values.dtype.kind == "f" else {}
+        masks.add_mask(index, np.zeros(video.size) if labels is None else labels, soft)
     masks.class_names |= job.classes
     return masks
 

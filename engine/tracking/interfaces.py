@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from typing_extensions import Self
 
-from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
+from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.engine.tracking.prediction import Prediction
+from aotlab.media.arrays import FrameLike, MaskLike
 from aotlab.media.prompt import Point, Prompt
 from aotlab.prompting.segmenter import PromptSegmenter
 from aotlab.utils.digests import InputDigests

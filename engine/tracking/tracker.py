@@ -38,19 +38,12 @@ from aotlab.engine.tracking.groups import (
     resize_indices,
     split_by_group,
 )
-from aotlab.engine.tracking.inputs import (
-    FrameLike,
-    ImageSize,
-    MaskLike,
-    convert_frame,
-    convert_mask,
-    convert_output_size,
-    prepare_inputs,
-)
+from aotlab.engine.tracking.inputs import ImageSize, convert_output_size, prepare_inputs
 from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.saved_state import checksum_weights, describe_tracker, load_state, save_state
 from aotlab.engine.tracking.soft_edges import soften_edges
 from aotlab.engine.tracking.state import VideoState
+from aotlab.media.arrays import FrameLike, MaskLike, convert_frame, convert_mask
 from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.fast.optimize import is_optimized, prepare_for_tracking
 from aotlab.networks.model import Features, VOSModel

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from aotlab.media.prompt import Prompt
 from aotlab.prompting.load import CheckpointSegmenter, load_segmenter
@@ -57,6 +59,25 @@ def test_box_beyond_the_image_is_cropped_with_a_warning(caplog):
 def test_prompts_of_another_form_rejected(prompts):
     with pytest.raises(InputError, match=r"^prompts?: "):
         BoxSegmenter()(FRAME, prompts)
+
+
+@pytest.mark.parametrize("frame", [FRAME / 255, FRAME[..., 0], Image.new("L", (64, 48)), [[1, 2], [3]], None])
+def test_frame_of_another_form_rejected(frame):
+    with pytest.raises(InputError, match=r"^frame: expected "):
+        BoxSegmenter()(frame, {1: Prompt(box=(1, 1, 9, 9))})
+
+
+@pytest.mark.parametrize("keep", [np.zeros((4, 4), np.uint8), np.full((48, 64), -1), np.zeros((48, 64), str), "mask"])
+def test_mask_to_keep_of_another_form_rejected(keep):
+    with pytest.raises(InputError, match=r"^keep: mask: "):
+        BoxSegmenter()(FRAME, {1: Prompt(box=(1, 1, 9, 9))}, keep=keep)
+
+
+def test_image_and_tensor_are_frames():
+    prompts = {1: Prompt(box=(1, 1, 9, 9))}
+    expected = BoxSegmenter()(FRAME, prompts)
+    for frame in (Image.fromarray(FRAME), torch.from_numpy(FRAME)):
+        np.testing.assert_array_equal(BoxSegmenter()(frame, prompts), expected)
 
 
 def test_object_without_pixels_rejected():
