@@ -40,7 +40,7 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None = None) -> 
         raise InputError(
             f"{array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}",
             subject="frame",
-            remedy="call reset() for a new video",
+            remedy="for a new video call reset(), or make a new tracker",
         )
     return np.ascontiguousarray(array)  # PyTorch refuses negative strides, as of ``bgr[..., ::-1]``
 

@@ -6,10 +6,10 @@ overlaps neither the other new objects nor the masks of the previous frame, exce
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from aotlab.dataloaders.object_masks import merge_object_masks
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.prediction import Prediction
+from aotlab.media.arrays import FrameLike, convert_frame
+from aotlab.media.images import to_array
 from aotlab.utils.errors import require
+from aotlab.utils.numbers import POSITIVE_COUNT
 
 EDGE_FRACTION = 0.05
 """Allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels."""
@@ -30,6 +33,11 @@ class _Layer:
     tracker: VideoTracker
     prediction: Prediction | None = None
     ids: set[int] = field(default_factory=set)
+
+    def read_masks(self) -> Iterator[np.ndarray]:
+        """Yield the H×W bool masks of the objects on the last frame."""
+        if self.prediction is not None:
+            yield from (self.prediction.labels == object_id for object_id in self.ids)
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class OverlapTracker:
         self._length = length
         tracker.reset(length)
         self.layers = [_Layer(tracker)]
+        self._frame_shape: tuple[int, ...] | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -90,7 +99,7 @@ class OverlapTracker:
         return tuple(sorted(set[int]().union(*(layer.ids for layer in self.layers))))
 
     def step(
-        self, frame: np.ndarray, new_masks: Mapping[int, np.ndarray] | np.ndarray | None = None
+        self, frame: FrameLike, new_masks: Mapping[int, np.ndarray] | np.ndarray | None = None
     ) -> OverlapPrediction:
         """Track all objects to the next frame.
 
@@ -99,50 +108,58 @@ class OverlapTracker:
             new_masks: H×W bool masks of new objects by id, or n×H×W with the next free ids from 1.
 
         Raises:
-            InputError: unusable input, or an object is tracked already.
+            InputError: unusable input, or an object is tracked already; then nothing has changed.
         """
-        new_masks = self._number_masks(new_masks, frame.shape[:2])
-        masks_by_layer: defaultdict[int, dict[int, np.ndarray]] = defaultdict(dict)
-        for object_id, mask in sorted(new_masks.items()):
-            layer_index = self._place(mask, masks_by_layer)
-            masks_by_layer[layer_index][object_id] = mask
-            self.layers[layer_index].ids.add(object_id)
-        predictions = []
-        for layer_index, layer in enumerate(self.layers):
-            layer_masks = masks_by_layer[layer_index]
-            new_labels = merge_object_masks(layer_masks) if layer_masks else None
-            layer.prediction = layer.tracker.step(frame, new_labels)
-            predictions.append((layer.prediction, frozenset(layer.ids)))
-        return OverlapPrediction(predictions, new_masks, (frame.shape[0], frame.shape[1]))
+        frame = convert_frame(frame, self._frame_shape)
+        size = (frame.shape[0], frame.shape[1])
+        masks_by_id = self._number_masks(new_masks, size)
+        masks_by_layer = self._place(masks_by_id)
+        layers = [*self.layers]
+        for _ in masks_by_layer[len(layers) :]:
+            tracker = self.layers[0].tracker.fresh()
+            tracker.reset(self._length)
+            layers.append(_Layer(tracker))
+        labels = [merge_object_masks(masks) if masks else None for masks in masks_by_layer]
+        predictions = [layer.tracker.step(frame, mask) for layer, mask in zip(layers, labels, strict=True)]
+        for layer, prediction, masks in zip(layers, predictions, masks_by_layer, strict=True):
+            layer.prediction = prediction
+            layer.ids |= masks.keys()
+        self.layers, self._frame_shape = layers, frame.shape
+        found = [(prediction, frozenset(layer.ids)) for layer, prediction in zip(layers, predictions, strict=True)]
+        return OverlapPrediction(found, masks_by_id, size)
 
     def _number_masks(
-        self, masks: Mapping[int, np.ndarray] | np.ndarray | None, size: Sequence[int]
-    ) -> Mapping[int, np.ndarray]:
-        """Return checked masks by id."""
-        if masks is None or isinstance(masks, Mapping):
-            numbered = dict(masks or {})
-        else:
-            numbered = dict(enumerate(masks, start=max(self.ids, default=0) + 1))
-        for object_id, mask in numbered.items():
+        self, masks: Mapping[int, np.ndarray] | np.ndarray | None, size: ImageSize
+    ) -> dict[int, np.ndarray]:
+        """Return checked masks by id, ascending."""
+        if not isinstance(masks, Mapping):
+            first = max(self.ids, default=0) + 1
+            masks = {} if masks is None else dict(enumerate(np.atleast_1d(to_array("new_masks", masks)), start=first))
+        numbered = dict[int, np.ndarray]()
+        for object_id, mask in masks.items():
             subject = f"mask of object {object_id}"
-            is_mask = mask.dtype == bool and mask.shape == tuple(size) and mask.any()
+            is_id = isinstance(object_id, Integral) and object_id in POSITIVE_COUNT
+            require(is_id, "not an object id", subject=subject, remedy="give a whole number from 1")
+            array = to_array(subject, mask)
+            is_mask = array.dtype == bool and array.shape == size and array.any()
             require(is_mask, f"expected H×W bool of {size[1]}×{size[0]} with pixels", subject=subject)
             require(object_id not in self.ids, "tracked already", subject=subject, remedy="give another id")
-        return numbered
+            numbered[int(object_id)] = array
+        return dict(sorted(numbered.items()))
 
-    def _place(self, mask: np.ndarray, masks_by_layer: defaultdict[int, dict[int, np.ndarray]]) -> int:
-        """Return the index of the first layer without overlap, or of a new one."""
-        for index, layer in enumerate(self.layers):
-            layer_masks = list(masks_by_layer[index].values())
-            if layer.prediction is not None:
-                tracked_ids = layer.ids - masks_by_layer[index].keys()
-                layer_masks += [layer.prediction.labels == object_id for object_id in tracked_ids]
-            if not any(_masks_overlap(mask, other) for other in layer_masks):
-                return index
-        tracker = self.layers[0].tracker.fresh()
-        tracker.reset(self._length)
-        self.layers.append(_Layer(tracker))
-        return len(self.layers) - 1
+    def _place(self, masks: Mapping[int, np.ndarray]) -> list[dict[int, np.ndarray]]:
+        """Return the masks of each layer: each is in the first one without overlap, which may be a new one."""
+        masks_by_layer: list[dict[int, np.ndarray]] = [{} for _ in self.layers]
+        covered = [[*layer.read_masks()] if masks else [] for layer in self.layers]
+        for object_id, mask in masks.items():
+            is_free = (not any(_masks_overlap(mask, other) for other in others) for others in covered)
+            index = next((index for index, free in enumerate(is_free) if free), len(covered))
+            if index == len(covered):
+                covered.append([])
+                masks_by_layer.append({})
+            covered[index].append(mask)
+            masks_by_layer[index][object_id] = mask
+        return masks_by_layer
 
 
 def _masks_overlap(first: np.ndarray, second: np.ndarray) -> bool:

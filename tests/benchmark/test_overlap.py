@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 
 from aotlab.benchmark.ensemble import Branch, Ensemble
@@ -85,6 +86,45 @@ def test_unusable_overlapping_masks_rejected():
         with pytest.raises(InputError, match="mask of object 2: expected H×W bool of 32×24 with pixels"):
             tracker.step(FRAME, mask[None])
     assert tracker.ids == (1,)
+
+
+@pytest.mark.parametrize(("frame", "masks"), [
+    (FRAME / 255, {2: box(0, 0, 9, 9)}),
+    (FRAME[:9], {2: box(0, 0, 9, 9)[:9]}),
+    ([[1, 2], [3]], {2: box(0, 0, 9, 9)}),
+    (FRAME, {2: box(0, 0, 9, 9), 3: np.zeros(SIZE, bool)}),
+    (FRAME, {2: box(0, 0, 9, 9), 1: box(0, 0, 9, 9)}),
+    (FRAME, {2: box(0, 0, 9, 9), -1: box(0, 0, 9, 9)}),
+    (FRAME, {2: box(0, 0, 9, 9), "a": box(0, 0, 9, 9)}),
+    (FRAME, {2: box(0, 0, 9, 9), 3: "mask"}),
+    (FRAME, 5),
+])  # fmt: skip
+def test_refused_step_changes_nothing(frame, masks):
+    tracker = OverlapTracker(RepeatingTracker())
+    tracker.step(FRAME, {1: box(0, 0, 20, 20)})
+    with pytest.raises(InputError):
+        tracker.step(frame, masks)
+    assert (tracker.ids, len(tracker.layers)) == ((1,), 1)
+    found = tracker.step(FRAME, {2: box(2, 2, 9, 9)})
+    assert [mask.sum() for mask in found.objects] == [400, 49]
+
+
+def test_step_refused_by_the_tracker_changes_nothing():
+    def refuse(frame):
+        if frame.any():
+            raise InputError("too bright", subject="frame")
+
+    tracker = OverlapTracker(RepeatingTracker(refuse))
+    tracker.step(FRAME, {1: box(0, 0, 20, 20)})
+    with pytest.raises(InputError, match="too bright"):
+        tracker.step(FRAME + 9, {2: box(2, 2, 9, 9)})
+    assert (tracker.ids, len(tracker.layers)) == ((1,), 1)
+
+
+def test_image_and_lists_are_inputs_of_overlapping_objects():
+    tracker = OverlapTracker(RepeatingTracker())
+    found = tracker.step(Image.fromarray(FRAME), box(0, 0, 20, 20)[None].tolist())
+    np.testing.assert_array_equal(found.masks[1], box(0, 0, 20, 20))
 
 
 def test_fresh_ensemble_is_independent(models):
