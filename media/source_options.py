@@ -120,7 +120,7 @@ def parse_source_options(value: Any) -> SourceOptions:
     if isinstance(value, SourceOptions):
         return value
     if isinstance(value, Mapping):
-        return SourceOptions(**value)
+        return SourceOptions(**{str(name): option for name, option in value.items()})
     texts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else [*value]
     options: dict[str, Any] = dict(str(text).partition("=")[::2] for text in texts)
     for name, option in options.items():

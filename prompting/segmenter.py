@@ -14,7 +14,7 @@ from aotlab.media.arrays import FrameLike, MaskLike, convert_frame, convert_mask
 from aotlab.media.prompt import Point, Prompt
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors
-from aotlab.utils.numbers import POSITIVE_COUNT
+from aotlab.utils.numbers import MAX_COUNT
 
 EXPECTED_PROMPTS = "prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}"
 
@@ -73,18 +73,24 @@ def check_prompts(prompts: Mapping[int, Prompt | Point], size: tuple[int, int]) 
     Raises:
         InputError: not prompts by object id, or one that does not fit the frame.
     """
-    has_ids = has_prompts(prompts) and all(isinstance(key, Integral) and key in POSITIVE_COUNT for key in prompts)
-    require(has_ids, EXPECTED_PROMPTS)
-    require(
-        all(isinstance(prompt, Prompt) or type(prompt).__name__ != "Prompt" for prompt in prompts.values()),
-        "of another package",
-        subject="prompts",
-        remedy="import Prompt from aotlab",
-    )
-    prompts_by_id = {
-        int(key): prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
-    }
-    return {object_id: prompt.crop_box(size, object_id) for object_id, prompt in prompts_by_id.items()}
+    require(has_prompts(prompts), EXPECTED_PROMPTS)
+    return {object_id: prompt.crop_box(size, object_id) for object_id, prompt in convert_prompts(prompts).items()}
+
+
+def convert_prompts(prompts: Mapping[int, Prompt | Point], *, max_id: int = MAX_COUNT) -> dict[int, Prompt]:
+    """Return prompts by object id; a pair (x, y) is one point.
+
+    Raises:
+        InputError: not prompts by object id from 1 to ``max_id``.
+    """
+    converted = dict[int, Prompt]()
+    for object_id, prompt in prompts.items() if has_prompts(prompts) else ():
+        is_id = isinstance(object_id, Integral) and 1 <= object_id <= max_id
+        require(is_id, f"object id {object_id!r:.40}, expected a whole number from 1 to {max_id}", subject="prompts")
+        is_foreign = type(prompt).__name__ == "Prompt" and not isinstance(prompt, Prompt)
+        require(not is_foreign, "of another package", subject="prompts", remedy="import Prompt from aotlab")
+        converted[int(object_id)] = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+    return converted
 
 
 def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt | Point]) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -17,6 +18,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.location import locate_video
 from aotlab.media.matching import MASK_ENDING
 from aotlab.media.prompt import FramePrompt, Prompt, parse_frame_prompts
+from aotlab.media.regions import MAX_ID
 from aotlab.media.source_options import SourceOptions, parse_source_options
 from aotlab.media.value_syntax import (
     MaskFormat,
@@ -25,12 +27,14 @@ from aotlab.media.value_syntax import (
     parse_frame_object,
     parse_removal,
 )
+from aotlab.prompting.segmenter import convert_prompts
 from aotlab.runs.inputs import parse_mask
 from aotlab.runs.output import Output
 from aotlab.runs.output_options import parse_output_options
 from aotlab.runs.outputs import make_output
 from aotlab.runs.store import MASKS, SOFT
 from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.utils.files import prefix_errors
 from aotlab.utils.text import shorten, strip_credentials
 
 ClassNames = str | Iterable[str] | Mapping[int, str] | Mapping[str, str]
@@ -131,15 +135,32 @@ def _parse_segmenter(value: Any) -> str | tuple[Path, Path] | None:
     """Return the name of a tracker, or the files ``ENCODER,DECODER``."""
     if value is None or (isinstance(value, str) and "," not in value):
         return value
-    files: list[Any] = value.split(",") if isinstance(value, str) else [] if isinstance(value, Path) else [*value]
-    require(len(files) == 2, "expected a name or two ONNX files", subject=f"segmenter {value}")
+    files = value.split(",") if isinstance(value, str) else value
+    are_files = isinstance(files, list | tuple) and all(isinstance(file, str | Path) for file in files)
+    problem = "expected a name or two ONNX files"
+    require(are_files and len(files) == 2, problem, subject=f"segmenter {shorten(value)}")
     return Path(files[0]), Path(files[1])
 
 
-def _check_frames(name: str, value: Any) -> Any:
-    """Return values by frame index; raise `InputError` for any other value."""
-    expected = f"expected a dict by frame index, such as {{0: ...}}, got {type(value).__name__}"
-    require(isinstance(value, Mapping), expected, subject=name)
+def _index_by_frame(name: str, values: Any) -> dict[int, Any]:
+    """Return values by frame index; raise `InputError` about ``name`` for anything but a dict by whole numbers."""
+    is_mapping = isinstance(values, Mapping) and all(isinstance(key, Integral) for key in values)
+    got = f"keys {shorten([*values])}" if isinstance(values, Mapping) else type(values).__name__
+    require(is_mapping, f"expected a dict by frame index, such as {{0: ...}}, got {got}", subject=name)
+    return {int(key): value for key, value in values.items()}
+
+
+def _parse_prompts(values: Any) -> dict[int, dict[int, Prompt]]:
+    prompts = dict[int, dict[int, Prompt]]()
+    for index, by_object in _index_by_frame("prompts", values).items():
+        with prefix_errors(f"frame {index}"):
+            prompts[index] = convert_prompts(by_object, max_id=MAX_ID)
+    return {index: by_object for index, by_object in prompts.items() if by_object}
+
+
+def _require_frame_source(value: Any) -> FrameSource | None:
+    is_source = value is None or isinstance(value, FrameSource)
+    require(is_source, f"expected the result of open_frames, got {type(value).__name__}", subject="frames")
     return value
 
 
@@ -187,15 +208,15 @@ class Job(Settings):
     tracker's own, else the bundled one."""
     overrides: Annotated[tuple[str, ...], PlainValidator(lambda values: tuple(_list_texts("overrides", values)))] = ()
     """Settings ``key=value`` that only this job has."""
-    arrays: Annotated[Mapping[int, np.ndarray], PlainValidator(partial(_check_frames, "masks"))] = Field(
+    arrays: Annotated[Mapping[int, np.ndarray], PlainValidator(partial(_index_by_frame, "masks"))] = Field(
         default={}, exclude=True
     )
     """Further masks by frame index, as `track` takes them."""
-    prompts: Annotated[Mapping[int, Mapping[int, Prompt]], PlainValidator(partial(_check_frames, "prompts"))] = Field(
+    prompts: Annotated[Mapping[int, Mapping[int, Prompt]], PlainValidator(_parse_prompts)] = Field(
         default={}, exclude=True
     )
     """Further prompts by frame index and object id."""
-    frames: Annotated[FrameSource | None, PlainValidator(lambda frames: frames)] = Field(default=None, exclude=True)
+    frames: Annotated[FrameSource | None, PlainValidator(_require_frame_source)] = Field(default=None, exclude=True)
     """The frames of ``video`` if it is open already."""
     source_line: str = Field(default="", exclude=True)
     """File and line of the list that contains the job, for messages; empty: no list."""

@@ -80,6 +80,8 @@ def parse_output_options(values: Mapping[str, Any], names: Iterable[str]) -> dic
         InputError: no installed output has an option of this name, its value is not one of the accepted ones, or it
             changes no output of ``names``.
     """
+    problem = f"expected a dict by name, got {type(values).__name__}"
+    require(isinstance(values, Mapping), problem, subject="output_options")
     options = {option.name: (option, users) for option, users in list_output_options().items()}
     outputs, changed = [*names], dict[str, Any]()
     for name, value in values.items():

@@ -14,6 +14,7 @@ from aotlab.configs.settings import changed
 from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
+from aotlab.media.prompt import Prompt
 from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.timecode import Timecode
@@ -32,6 +33,7 @@ from tests.numbered_videos import cut_end
 
 SIZE, LENGTH = (24, 32), 5
 labels = partial(draw_box, SIZE, (4, 12), (6, 20))
+BOX = Prompt(box=(2, 2, 9, 9))
 
 
 @pytest.fixture
@@ -313,6 +315,15 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     ({"classes": {1: None}}, "class: expected a text or a list of texts, got {1: None}"),
     ({"source": "interlaced=maybe"}, "source: interlaced maybe: not one of yes, no"),
     ({"masks": np.zeros((9, 9))}, r"masks: expected a text or a list of texts, got [^\n]+\Z"),
+    ({"arrays": {"0": labels(1)}}, r"masks: expected a dict by frame index, such as {0: ...}, got keys \['0'\]"),
+    ({"prompts": {"0": {1: BOX}}}, r"prompts: expected a dict by frame index"),
+    ({"prompts": {0: BOX}}, r"frame 0: prompts: give a dict of prompts by object id"),
+    ({"prompts": {0: {1: "x"}}}, r"frame 0: prompt: points must be pairs"),
+    ({"prompts": {0: {70000: BOX}}}, r"frame 0: prompts: object id 70000, expected a whole number from 1 to 65535"),
+    ({"prompts": {0: {"1": BOX}}}, r"frame 0: prompts: object id '1', expected a whole number"),
+    ({"frames": "a.mp4"}, r"frames: expected the result of open_frames, got str"),
+    ({"segmenter": 5}, r"segmenter 5: expected a name or two ONNX files"),
+    ({"source": {0: "x"}}, r"unknown key (source\.)?0"),
 ])  # fmt: skip
 def test_job_names_an_invalid_field(fields, words):
     with pytest.raises(InputError, match=words):
@@ -329,6 +340,17 @@ def test_job_names_an_invalid_field(fields, words):
 def test_job_takes_prompts_of_any_numbers(box):
     ((frame, object_id, values),) = Job("a", "a.mp4", boxes=box).boxes
     assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
+
+
+def test_job_takes_keys_of_numpy_and_points():
+    job = Job("a", "a.mp4", arrays={np.int64(3): labels(1)}, prompts={np.int64(2): {np.int64(1): (3, 4)}, 4: {}})
+    assert [*map(type, (*job.arrays, *job.prompts, *job.prompts[2]))] == [int, int, int]
+    assert ([*job.prompts], job.prompts[2][1].points) == ([2], ((3, 4),))
+
+
+def test_output_options_of_another_type_rejected():
+    with pytest.raises(InputError, match=r"^output_options: expected a dict by name, got str$"):
+        RunOptions(output_options="alpha=premultiplied")
 
 
 def test_job_takes_values_of_python():
