@@ -16,7 +16,7 @@ from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.overlap import OverlapPrediction, OverlapTracker
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.evaluation.smoothing import reject_soft_masks
+from aotlab.evaluation.smoothing import warn_if_smoothed
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.utils.errors import InputError, require
@@ -100,7 +100,7 @@ def _read_reference_mask(video: Video, index: int, size: tuple[int, int], known:
     if index not in video.reference_masks:
         return None
     labels = read_labels(video.reference_masks[index], size=size)
-    reject_soft_masks(labels, video.reference_masks[index])
+    warn_if_smoothed(labels, video.reference_masks[index])
     labels = extract_object_ids(labels, merge_ids=video.merge_ids)
     new = video.new_ids(index)
     if new is not None:

@@ -19,7 +19,7 @@ from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths, read_
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.dataloaders.training.shared_videos import find_shared_videos, sample_frames
 from aotlab.evaluation.benchmark import Benchmark
-from aotlab.evaluation.smoothing import reject_soft_masks
+from aotlab.evaluation.smoothing import SHARP, describe_smoothing
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.digests import digest_files
@@ -204,12 +204,10 @@ def read_file_info(path: Path, *, read: MaskReader | None = None) -> FileInfo:
     if read is None:
         return FileInfo(size)
     ids = tuple(np.unique(pixels[pixels > 0]).tolist())
-    try:
-        reject_soft_masks(pixels, path)
-    except InputError as error:
-        return FileInfo(size, None, to_finding(path, error))
+    problem = describe_smoothing(pixels)
+    finding = make_warning(path, f"{problem}; {SHARP}") if problem else None
     step = -(-max(size) // MAX_THUMBNAIL)
-    return FileInfo(size, ids, None, pixels[::step, ::step] if len(ids) > 1 else None)
+    return FileInfo(size, ids, finding, pixels[::step, ::step] if len(ids) > 1 else None)
 
 
 def _merge_warnings(findings: Iterable[Finding]) -> list[Finding]:

@@ -20,7 +20,7 @@ from aotlab.evaluation.sequence_scores import (
     join_scores,
     raise_if_unknown,
 )
-from aotlab.evaluation.smoothing import reject_soft_masks
+from aotlab.evaluation.smoothing import warn_if_smoothed
 from aotlab.media.images import require_image_size, to_array
 from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import natural_sort
@@ -57,13 +57,14 @@ class LabelScorer:
         require_image_size(prediction, annotation.shape, name, "its annotation")
         size = (annotation.shape[0], annotation.shape[1])
         if self.merge_ids:
-            reject_soft_masks(prediction, name, one_object=True)
+            is_gray = prediction.dtype == np.uint8 and prediction.max() == VOID and list_ids(prediction)
+            problem, remedy = "white beside gray values, like a soft mask", "threshold it at half"
+            require(not is_gray, problem, subject=name, remedy=remedy)
+            warn_if_smoothed(prediction, name)
             is_object = (annotation > 0) & (self.void_is_object | ~is_void(annotation))
             annotation, prediction = is_object.view(np.uint8), (prediction > 0).view(np.uint8)
         annotation, prediction = crop_to_objects(annotation, prediction)
         unknown = find_unknown_ids(prediction, self.ids)
-        if unknown:
-            reject_soft_masks(prediction, name)
         if self.refuse_unknown_ids:
             raise_if_unknown(unknown, self.ids, name)
         masks = ((annotation == object_id, prediction == object_id) for object_id in self.ids)
@@ -91,7 +92,7 @@ def plan_labels(
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     require(scored, "no annotated frame between the first and the last, which are not scored", subject=video.name)
     first = read_mask(ordered[0])
-    reject_soft_masks(first, ordered[0])
+    warn_if_smoothed(first, ordered[0])
     # In a later frame, 255 may be void around an absent object; only the first frame decides.
     void_is_object = video.merge_ids and first.max() == VOID and not list_ids(first)
     first_ids = (VOID,) if void_is_object else find_first_ids(first, str(ordered[0]))

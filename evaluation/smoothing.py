@@ -1,13 +1,13 @@
 """Check for masks whose values are shades of gray, at smoothed or interpolated edges, and not object ids."""
 
+import logging
 from functools import reduce
 
 import numpy as np
 
-from aotlab.media.masks import VOID
-from aotlab.utils.errors import require
+log = logging.getLogger(__name__)
 
-SHARP = "save it without smoothing or resizing, or threshold it at half"
+SHARP = "if it is one, save it without smoothing or resizing, or threshold it at half"
 MAX_THIN_IDS = 8
 """Largest number of thin objects side by side without a larger object of a higher id."""
 LINE_RADIUS = 2
@@ -18,21 +18,17 @@ SMOOTHED_FRACTION = 0.25
 """Smallest fraction of such lines among the pixels at edges of a smoothed mask."""
 
 
-def reject_soft_masks(labels: np.ndarray, subject: object, *, one_object: bool = False, remedy: str = SHARP) -> None:
-    """Raise `InputError` if H×W ids look like the gray values of a soft, smoothed or interpolated mask.
+def describe_smoothing(labels: np.ndarray) -> str:
+    """Return what makes H×W ids look like the gray values of a soft, smoothed or interpolated mask; else empty."""
+    if measure_smoothing(labels) < SMOOTHED_FRACTION:
+        return ""
+    return f"{len(np.unique(labels[labels > 0]))} values, like the gray ones of a soft or smoothed mask"
 
-    Args:
-        subject: the mask, for the message.
-        one_object: the mask shows a single object, so 255 beside other values is not void.
-    """
-    values = np.unique(labels[labels > 0])
-    is_gray = one_object and labels.dtype == np.uint8 and len(values) > 1 and values[-1] == VOID
-    require(
-        not is_gray and measure_smoothing(labels) < SMOOTHED_FRACTION,
-        f"{len(values)} values, like the gray ones of a soft or smoothed mask",
-        subject=subject,
-        remedy=remedy,
-    )
+
+def warn_if_smoothed(labels: np.ndarray, subject: object) -> None:
+    """Log a warning about H×W ids that look like gray values; ``subject``: the mask."""
+    if problem := describe_smoothing(labels):
+        log.warning("%s: %s; %s", subject, problem, SHARP)
 
 
 def measure_smoothing(labels: np.ndarray) -> float:

@@ -7,13 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.smoothing import reject_soft_masks
+from aotlab.evaluation.smoothing import describe_smoothing
 from aotlab.media.annotations import check_video_name, read_mask_files
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
@@ -30,16 +29,19 @@ from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
 
-require_ids = partial(
-    reject_soft_masks, remedy=f"give {FORMAT_OPTION} soft to cut it at one half, or {FORMAT_OPTION} ids"
-)
-"""Check of H×W ids, and the image for messages, whose format is not stated."""
 EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
 """Outputs of such an export that contain the masks of all frames; those with class names first."""
 CLOCK_TIME = re.compile(r"[0-9]{2}[-_.:][0-9]{2}[-_.:]$")
 """End of a prefix with hours and minutes, whose seconds begin again with each minute."""
 MIN_NUMBERED = 3
 """Smallest number of frames whose numbers have a usual step."""
+
+
+def require_ids(labels: np.ndarray, subject: object) -> None:
+    """Raise `InputError` about an image of unstated format whose H×W ids look like gray values."""
+    problem = describe_smoothing(labels)
+    remedy = f"give {FORMAT_OPTION} soft to cut it at one half, or {FORMAT_OPTION} ids"
+    require(not problem, problem, subject=subject, remedy=remedy)
 
 
 class FrameSelection:

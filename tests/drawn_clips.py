@@ -164,6 +164,13 @@ def draw_parts(seed, height=480, width=854):
     return mask & (rng.random((height, width)) > 0.02)
 
 
+def draw_thin_stripes():
+    """Draw objects 1 to 12 side by side, two pixels wide each: ids 48×64 that look like a smoothed edge."""
+    stripes = np.zeros((48, 64), np.uint8)
+    stripes[8:40, 20:44] = np.arange(1, 13).repeat(2)
+    return stripes
+
+
 def draw_box(size, rows, columns, object_id=1, dtype=np.uint8):
     """Draw a box: a mask H×W whose rows and columns are given as (start, end), without the end."""
     mask = np.zeros(size, dtype)

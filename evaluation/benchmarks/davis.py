@@ -2,7 +2,7 @@
 
 Objects are ids 1 to K, where K is the largest id of the first annotation. The first and the last annotated frame are
 not scored. Void pixels of an annotation (255 in 8 bits) are background. For DAVIS 2016 all ids are merged into one, and
-gray values of soft masks are refused. Source: Pont-Tuset et al. 2017 and the public evaluator.
+white beside gray values, as in soft masks, is refused. Source: Pont-Tuset et al. 2017 and the public evaluator.
 """
 
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from aotlab.evaluation.label_scores import find_first_ids, score_labels
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_box, write_masks
+from tests.drawn_clips import draw_box, draw_thin_stripes, write_masks
 from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays
 
@@ -108,17 +108,28 @@ def test_void_of_merged_objects_is_background(score):
     assert score(truth, draw_moving_box(), merge_ids=True).region.tolist() == [[1, 1]]
 
 
-@pytest.mark.parametrize("blur", [
-    lambda mask: cv2.GaussianBlur(mask, (0, 0), 2), lambda mask: cv2.GaussianBlur(mask, (0, 0), 2) // 2,
-    lambda mask: cv2.blur(mask, (1, 2)),
-])  # fmt: skip
-def test_soft_masks_of_one_object_rejected(score, blur):
-    """The evaluator of DAVIS 2016 refuses them too; every gray pixel would count as the object."""
+def test_white_beside_gray_of_one_object_rejected(score):
+    """The evaluator of DAVIS 2016 refuses it too; every gray pixel would count as the object."""
     truth = draw_moving_box()
     prediction = truth * 255
-    prediction[2] = blur(prediction[2])
-    with pytest.raises(InputError, match=r"00002\.png: \d+ values, like the gray ones of a soft"):
+    prediction[2] = cv2.blur(prediction[2], (1, 2))
+    with pytest.raises(InputError, match=r"00002\.png: white beside gray values, like a soft mask; threshold it"):
         score(truth, prediction, merge_ids=True)
+
+
+def test_gray_values_of_one_object_are_named(score, caplog):
+    truth = draw_moving_box()
+    prediction = truth * 255
+    prediction[2] = cv2.GaussianBlur(prediction[2], (0, 0), 2) // 2
+    score(truth, prediction, merge_ids=True)
+    assert re.search(r"00002\.png: \d+ values, like the gray ones of a soft or smoothed mask; if it is", caplog.text)
+
+
+def test_twelve_stripes_are_named_and_scored(score, caplog):
+    stripes = draw_thin_stripes()[None].repeat(4, 0)
+    scores = score(stripes, stripes)
+    assert (len(scores.objects), scores.mean) == (12, 1)
+    assert "00000.png: 12 values, like the gray ones of a soft or smoothed mask; if it is one, save it" in caplog.text
 
 
 def test_many_merged_ids_are_not_soft(score):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.evaluation.smoothing import SMOOTHED_FRACTION, measure_smoothing, reject_soft_masks
-from aotlab.utils.errors import InputError
+from aotlab.evaluation.smoothing import SMOOTHED_FRACTION, measure_smoothing
 
 
 def is_smoothed(labels):
@@ -42,10 +41,3 @@ def test_thin_and_small_objects_are_sharp():
     mask[5:7, 50:52] = 2
     mask[9:11, 9:11] = 4  # between the background and another object
     assert not is_smoothed(mask)
-
-
-def test_white_beside_gray_is_soft_for_one_object():
-    labels = np.array([[0, 100, 255]], np.uint8)
-    reject_soft_masks(labels, "a.png")  # 255 is void
-    with pytest.raises(InputError, match=r"a\.png: 2 values, like the gray ones of a soft or smoothed mask; save"):
-        reject_soft_masks(labels, "a.png", one_object=True)

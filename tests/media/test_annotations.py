@@ -17,6 +17,7 @@ from aotlab.media.rle import decode_rle, encode_rle
 from aotlab.runs.inputs import require_ids
 from aotlab.sdk import Annotations, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils import plugins
+from tests.drawn_clips import draw_thin_stripes
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, read_masks, sample_annotations
 from tests.mutations import check_mutations, read_error
@@ -276,6 +277,15 @@ def test_soft_masks_are_read_with_their_format_only(tmp_path, width, words):
     for path in (tmp_path, tmp_path / "1"):
         found = read_annotations(path, replace(video, mask_format="soft", start_number=1))
         np.testing.assert_array_equal(found.mask(0), soft > 127)
+
+
+def test_thin_objects_are_read_if_their_format_is_stated(tmp_path):
+    path, video = tmp_path / "00000.png", VideoInfo("clip", (48, 64), 1)
+    write_mask(path, draw_thin_stripes())
+    with pytest.raises(InputError, match=r"12 values, like .*; give --mask-format soft .* or --mask-format ids$"):
+        read_annotations(path, video, check=require_ids)
+    found = read_annotations(path, replace(video, mask_format="ids"), check=require_ids)
+    np.testing.assert_array_equal(found.mask(0), draw_thin_stripes())
 
 
 @pytest.mark.parametrize("name", ["00002.png", "1/00002.png"])
