@@ -16,13 +16,12 @@ NUMBER = re.compile(r"((?<=[._])-|^-)?\d+$")
 def import_results(folder):
     """Make nodes for a folder of results with ``exr``, and also with ``cryptomatte``; return those of objects by layer.
 
-    Frames are the numbers in the names of the files.
+    Frames are the numbers in the names of the files. Raises `RuntimeError` if the folder cannot be used.
     """
     folder = Path(folder)
-    record = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    record, names = _read_results(folder)
     if "exr" not in record["outputs"]:
         raise RuntimeError(f"{folder}: no exr; run aotlab render {folder} --write exr,cryptomatte")
-    names = [json.loads(line)["name"] for line in (folder / "frames.jsonl").read_text(encoding="utf-8").splitlines()]
     plate, objects = _read(folder, record["outputs"]["exr"][0], names), {}
     ids = {str(object_id) for object_id in record["objects"]}
     for layer in dict.fromkeys(channel.rpartition(".")[0] for channel in plate.channels()):
@@ -36,6 +35,24 @@ def import_results(folder):
         mattes["raw"].setValue(True)
         nuke.nodes.Cryptomatte(inputs=[mattes])
     return objects
+
+
+def _read_results(folder):
+    """Return the record of a folder of results, and the names of its frames, which end in numbers."""
+    try:
+        record = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        lines = (folder / "frames.jsonl").read_text(encoding="utf-8").splitlines()
+        names = [json.loads(line)["name"] for line in lines]
+        is_run = bool(names) and {"outputs", "objects"} <= record.keys()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RuntimeError(f"{folder}: no results of aotlab ({error}); give the folder of a finished run") from None
+    if not is_run:
+        raise RuntimeError(f"{folder}: no tracked frame; give the folder of a finished run")
+    for name in names:
+        if NUMBER.search(name) is None:
+            problem = f"frame {name} does not end in a number; rename the frames, and track them again"
+            raise RuntimeError(f"{folder}: {problem}")
+    return record, names
 
 
 def _read(folder, pattern, names):

@@ -1,7 +1,12 @@
-"""The script with Blender as a module (bpy from PyPI): nodes, frames, and the matte that the compositor renders."""
+"""The script with Blender as a module (bpy from PyPI): nodes, frames, and the matte that the compositor renders.
 
+Folders that cannot be used are refused before Blender is called, so these tests run with a stand-in.
+"""
+
+import json
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -11,11 +16,16 @@ from aotlab import RunOptions, open_frames, track
 from tests.media.plate_files import PLATE_FILES, SIZE
 from tests.repeating_tracker import RepeatingTracker
 
-bpy = pytest.importorskip("bpy", reason="needs bpy")
-sys.path.insert(0, str(Path(__file__).parents[1]))
+
+@pytest.fixture(autouse=True)
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    yield
+    sys.modules.pop("blender_import", None)
 
 
 def test_matte_of_blender_is_that_of_the_results(tmp_path):
+    bpy = pytest.importorskip("bpy", reason="needs bpy")
     from blender_import import import_results
 
     mask = np.zeros(SIZE, np.uint8)
@@ -47,3 +57,25 @@ def test_matte_of_blender_is_that_of_the_results(tmp_path):
     ))  # fmt: skip
     assert expected.max() == 1
     np.testing.assert_allclose(rendered, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("frames", "words"), [
+    (None, r"out: no results of aotlab \(.*No such file.*\); give the folder of a finished run"),
+    ('{"name": "shot.1', r"out: no results of aotlab \(.*\); give the folder of a finished run"),
+    ("", "out: no tracked frame; give the folder of a finished run"),
+    ('{"name": "front"}\n', "out: frame front does not end in a number; rename the frames, and track them again"),
+    ('{"name": "1001"}\n', r"1001\.exr: no Cryptomatte with names of objects; write it again with aotlab render"),
+])  # fmt: skip
+def test_folder_without_usable_frames_rejected(tmp_path, monkeypatch, frames, words):
+    monkeypatch.setitem(sys.modules, "bpy", MagicMock())
+    from blender_import import import_results
+
+    if frames is not None:
+        (tmp_path / "out").mkdir()
+        outputs = {"exr": ["exr/{frame}.exr"], "cryptomatte": ["cryptomatte/{frame}.exr"]}
+        (tmp_path / "out" / "results.json").write_text(json.dumps({"outputs": outputs, "objects": [1]}))
+        (tmp_path / "out" / "frames.jsonl").write_text(frames)
+    tree = MagicMock()
+    with pytest.raises(SystemExit, match=words):
+        import_results(tmp_path / "out", tree)
+    assert tree.mock_calls == []

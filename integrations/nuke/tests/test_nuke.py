@@ -58,5 +58,25 @@ def test_results_without_exr_name_the_command(tmp_path, made):
     from nuke_import import import_results
 
     (tmp_path / "results.json").write_text('{"outputs": {"prores": ["alpha.mov"]}, "objects": [1]}')
+    (tmp_path / "frames.jsonl").write_text('{"name": "1001"}\n')
     with pytest.raises(RuntimeError, match=r"no exr; run aotlab render .* --write exr,cryptomatte"):
         import_results(tmp_path)
+
+
+@pytest.mark.parametrize(("frames", "words"), [
+    (None, r"out: no results of aotlab \(.*No such file.*\); give the folder of a finished run"),
+    ('{"name": "shot.1', r"out: no results of aotlab \(.*\); give the folder of a finished run"),
+    ("", "out: no tracked frame; give the folder of a finished run"),
+    ('{"name": "front"}\n', "out: frame front does not end in a number; rename the frames, and track them again"),
+    ('{"name": "1001"}\n{"name": "back"}\n', "out: frame back does not end in a number"),
+])  # fmt: skip
+def test_folder_without_usable_frames_rejected(tmp_path, made, frames, words):
+    from nuke_import import import_results
+
+    if frames is not None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "results.json").write_text('{"outputs": {"exr": ["exr/{frame}.exr"]}, "objects": [1]}')
+        (tmp_path / "out" / "frames.jsonl").write_text(frames)
+    with pytest.raises(RuntimeError, match=words):
+        import_results(tmp_path / "out")
+    assert made == []
