@@ -148,14 +148,24 @@ def test_stored_evaluation_continues(stored, steps, name, frames):
         assert_masks(stored / name / sequence, stored / "evaluated" / sequence)
 
 
-def test_stored_export_tracks(stored):
+def test_stored_votes_are_reused(stored):
+    before = {path: path.stat().st_mtime_ns for path in stored.glob("voted/*/*.png")}
+    run("ensemble", "evaluated", "evaluated", "--output", "voted")
+    assert {path: path.stat().st_mtime_ns for path in stored.glob("voted/*/*.png")} == before
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_stored_export_tracks(stored, start):
     tracker, expected = (
         aotlab_runtime.Tracker.from_export("exported", threads=1),
         read_masks(stored / "whole" / "masks"),
     )
-    first = read_mask("first.png")
-    found = [tracker.step(frame, None if i else first).labels for i, frame in enumerate(open_frames("video"))]
-    assert (np.stack(found) == expected).mean() >= MIN_EQUAL
+    if start:
+        tracker.load_state_dict(np.load("exported_state.npz"))
+    frames = list(open_frames("video"))[start:]
+    found = [tracker.step(frame, expected[0] if index == 0 else None) for index, frame in enumerate(frames, start)]
+    labels = np.stack([prediction.labels for prediction in found])
+    assert (labels == expected[start:]).mean() >= MIN_EQUAL
 
 
 @pytest.mark.parametrize("options", [(), ("--force",)])

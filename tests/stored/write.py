@@ -31,6 +31,7 @@ from PIL import Image
 from websockets.sync.client import connect
 
 import aotlab
+import aotlab_runtime
 from aotlab import sdk
 from aotlab.__main__ import main
 
@@ -149,10 +150,20 @@ def write_tracked() -> None:
 
 
 def write_benchmark() -> None:
-    """Write the results of a benchmark, and those of one of its sequences."""
+    """Write the results of a benchmark, those of one of its sequences, and votes on the former."""
     line = "eval", "--dataset", "mose", "--split", "train", "--root", "benchmark", *MODEL, "--device", "cpu"
     run(*line, "--output", "evaluated")
     run(*line, "--sequence", "first", "--output", "evaluated_one")
+    run("ensemble", "evaluated", "evaluated", "--output", "voted")
+
+
+def write_export() -> None:
+    """Write an export, and the state of its tracker after half of the frames."""
+    run("export", "--size", f"{WIDTH}x{HEIGHT}", "--no-prompts", "--output", "exported", *MODEL)
+    tracker = aotlab_runtime.Tracker.from_export("exported")
+    for index in range(LENGTH // 2):
+        tracker.step(COLORS[draw_labels(index, *CORNER)], None if index else draw_labels(0, *CORNER))
+    np.savez_compressed("exported_state.npz", **tracker.state_dict())
 
 
 class Page:
@@ -271,7 +282,7 @@ def write_all() -> None:
     write_training()
     write_tracked()
     write_benchmark()
-    run("export", "--size", f"{WIDTH}x{HEIGHT}", "--no-prompts", "--output", "exported", *MODEL)
+    write_export()
     write_projects()
     write_list()
     for pattern in (".lock", ".aotlab-token", "__pycache__"):  # locks and keys of this machine
