@@ -3,8 +3,8 @@
 python scripts/baselines.py write FILE [PART...]      # before a change that must keep them
 python scripts/baselines.py compare FILE [PART...]    # after it: a line for each difference, and exit code 1
 
-All parts take about 5 minutes on 2 cores. Masks are equal only on the same kind of processor and with the same PyTorch,
-so FILE names both. It does not belong into the repository.
+All parts take about 5 minutes on 2 cores. Masks are equal only on the same kind of processor and with the same
+libraries, so FILE names them. Do not commit it.
 """
 
 from __future__ import annotations
@@ -244,11 +244,13 @@ PARTS: dict[str, Callable[[Path], Baselines]] = {
 
 def describe_machine() -> dict[str, str]:
     """Return what masks depend on besides the code."""
+    import av
     import torch
 
     text = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
     name = re.search(r"^model name\s*: (.*)", text, re.MULTILINE)
-    return {"processor": name[1] if name else platform.processor(), "torch": torch.__version__, "threads": THREADS}
+    processor = name[1] if name else platform.processor()
+    return {"processor": processor, "torch": torch.__version__, "av": av.__version__, "threads": THREADS}
 
 
 def record(parts: list[str]) -> dict[str, Any]:
