@@ -16,7 +16,7 @@ from aotlab.tools.main import main
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OTHER_PROGRAMS = {
     "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
-    "uv", "kubectl", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run", "rclone", "blender",
+    "uv", "apt-get", "kubectl", "pytest", "curl", "npm", "mkdir", "cp", "ln", "source", "xvfb-run", "rclone", "blender",
 }  # fmt: skip
 """Programs whose command lines are not checked."""
 IGNORED_FOLDERS = {

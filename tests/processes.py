@@ -98,12 +98,12 @@ def wait_for_event(event: threading.Event) -> None:
     assert event.wait(WAIT_SECONDS), f"{event} after {WAIT_SECONDS} s"
 
 
-def wait_until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = WAIT_SECONDS, *, pause: float = 0.005) -> None:
     """Wait until a condition is true; on timeout, name the place where it is written."""
-    end, code = time.monotonic() + WAIT_SECONDS, condition.__code__
+    end, code = time.monotonic() + seconds, condition.__code__
     while not condition():
         assert time.monotonic() < end, f"{code.co_filename}:{code.co_firstlineno}: still false"
-        time.sleep(0.005)
+        time.sleep(pause)
 
 
 @contextmanager
