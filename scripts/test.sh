@@ -4,7 +4,8 @@
 #   bash scripts/test.sh [--lint | --page | --all | --lowest] [pytest arguments]
 #     --lint    lint, format and types only
 #     --page    the studio's page and the demo instead: lint and types of JavaScript, tests in Chromium (needs npx)
-#     --all     also the slow tests, those in Chromium if it is installed, and those of integrations/ whose libraries are
+#     --all     also the slow tests, those in Chromium if it is installed, those of integrations/ whose libraries are, and
+#               those with Slurm if you are root and it is installed (apt-get install slurm-wlm munge)
 #     --lowest  quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows (in .venv-lowest)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
