@@ -307,10 +307,11 @@ def main() -> int:
         options.file.write_text(json.dumps(now, indent=1, ensure_ascii=False))
         return 0
     differences = compare(before, now, parts)
-    print(*differences, sep="\n")
+    for line in differences:
+        print(line)
     if before["machine"] != now["machine"]:
         print(f"the machines differ, so masks may: {describe_difference(before['machine'], now['machine'])}")
-    print(f"{len(differences)} differences from {before['version']}")
+    print(f"differences from {before['version']}: {len(differences)}")
     return 1 if differences else 0
 
 
