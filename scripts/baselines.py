@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "datasets" / "sample"
 RABBIT, POND = SAMPLE / "rabbit.mp4", SAMPLE / "JPEGImages" / "480p" / "pond"
 DAVIS = ROOT.parent / "shared" / "data" / "DAVIS"
-STORED = ROOT / "tests" / "stored" / "0.3.0.zip"
+STORED = ROOT / "packages" / "testing" / "stored" / "0.3.0.zip"
 """Files of a version; in its folder ``list``, a person has corrected the masks of two videos."""
 BOX, NEGATIVE_POINT = "150,2,310,410", "170,230"
 """Prompts of the rabbit in the documents."""

@@ -1,4 +1,4 @@
-# Installs the framework, the studio, compositing, the trackers, the runtime and their libraries into .venv; sourced by the other scripts.
+# Installs the framework, its packages and their libraries into .venv; sourced by the other scripts.
 # PYTHON chooses the interpreter (3.10 or newer).
 
 TORCH_CPU_INDEX=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
@@ -13,13 +13,17 @@ install_torch() { # PyTorch's CPU build, on Linux without NVIDIA's driver
 }
 
 set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
-    local python=${PYTHON:-python3} stamp=.venv/installed$1 wanted studio=studio compositing=compositing trackers=trackers
+    local python=${PYTHON:-python3} stamp=.venv/installed$1 extra=$1 wanted
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
         echo "error: $python is not Python 3.10 or newer; set PYTHON to one that is" >&2
         exit 2
     fi
-    if [ "$1" = "[test]" ]; then studio="studio[test]" compositing="compositing[edges]" trackers="trackers[test]"; fi
-    wanted=$(cat pyproject.toml setup.py studio/pyproject.toml compositing/pyproject.toml trackers/pyproject.toml runtime/pyproject.toml | cksum)
+    wanted=$(cat pyproject.toml setup.py studio/pyproject.toml compositing/pyproject.toml trackers/pyproject.toml runtime/pyproject.toml packages/*/pyproject.toml | cksum)
+    if [ "$extra" = "[test]" ]; then
+        set -- "studio[test]" "compositing[edges]" "trackers[test]" runtime packages/testing
+    else
+        set -- studio compositing trackers runtime
+    fi
     if [ ! -x .venv/bin/python ]; then
         echo "creating .venv" >&2
         "$python" -m venv .venv
@@ -28,7 +32,7 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
         echo "installing into .venv (the first time downloads PyTorch: a few minutes)" >&2
         install_torch
         .venv/bin/python -m pip install --disable-pip-version-check \
-            --editable ".$1" --editable "$studio" --editable "$compositing" --editable "$trackers" --editable runtime
+            --editable=".$extra" "${@/#/--editable=}"
         echo "$wanted" >"$stamp"
     fi
 }

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import RUN_SECONDS, WAIT_SECONDS, reserve_port, wait_until
+from aotlab_testing.processes import RUN_SECONDS, WAIT_SECONDS, reserve_port, wait_until
 
 # A requeued job starts after cred_expire; the nodes are named by addresses, so that no name has to resolve.
 CONFIGURATION = """

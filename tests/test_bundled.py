@@ -8,8 +8,8 @@ from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
-from tests import SAMPLE
-from tests.miniatures import open_dataset
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.miniatures import open_dataset
 
 
 @pytest.mark.slow

@@ -16,12 +16,12 @@ from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.runs.inputs import read_annotations
-from tests.drawn_clips import write_noise
-from tests.engine.small_model import to_published
-from tests.media import sample
-from tests.media.image_files import DEEP, FORMATS, READERS, write_png
-from tests.media.video_files import CONTAINERS, write_texture
-from tests.mutations import corrupt_bytes, read_error
+from aotlab_testing.drawn_clips import write_noise
+from aotlab_testing.image_files import DEEP, FORMATS, READERS, write_png
+from aotlab_testing.mutations import corrupt_bytes, read_error
+from aotlab_testing.small_model import to_published
+from aotlab_testing.video import sample
+from aotlab_testing.video_files import CONTAINERS, write_texture
 
 tifffile, OpenEXR = pytest.importorskip("tifffile"), pytest.importorskip("OpenEXR")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

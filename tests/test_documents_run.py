@@ -31,11 +31,18 @@ from aotlab.networks.weights.zoo import find_published_weights
 from aotlab.tools.main import main
 from aotlab.utils import plugins
 from aotlab.utils.errors import EXTRAS
-from tests import SAMPLE
+from aotlab_testing.drawn_clips import (
+    draw_moving_clip,
+    stems_from,
+    write_davis,
+    write_list,
+    write_split,
+    write_youtube_meta,
+)
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.processes import RUN_SECONDS, run_python
+from aotlab_testing.small_model import to_published
 from tests.documents import split_blocks, split_commands
-from tests.drawn_clips import draw_moving_clip, stems_from, write_davis, write_list, write_split, write_youtube_meta
-from tests.engine.small_model import to_published
-from tests.processes import RUN_SECONDS, run_python
 
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),

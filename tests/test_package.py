@@ -21,8 +21,8 @@ import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.utils.errors import EXTRAS, InputError, describe_missing_module, require_modules
-from tests.marks import slow
-from tests.processes import RUN_SECONDS, commit_all
+from aotlab_testing.marks import slow
+from aotlab_testing.processes import RUN_SECONDS, commit_all
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """

@@ -11,11 +11,12 @@ import yaml
 
 from aotlab import load_model
 from aotlab.configs.files import ROOT
-from tests import miniatures
+from aotlab_testing import miniatures
+from aotlab_testing.files import TINY_ENCODER
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import RUN_SECONDS
 from tests.documents import FOLDERS, IGNORED_FOLDERS
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
-from tests.marks import needs_posix
-from tests.processes import RUN_SECONDS
 
 SOURCES = [
     path
@@ -53,7 +54,7 @@ def test_tool_starts_in_the_checkout_and_elsewhere(path, tmp_path):
 
 def test_training_runs_by_its_file(tmp_path):
     recipe = write_recipe(tmp_path, draw_sets(tmp_path / "data"), "run", phase(steps=2))
-    run(sys.executable, "tools/train.py", "--config", recipe, "--plugin", "tests/engine/tiny_encoder.py", cwd=ROOT)
+    run(sys.executable, "tools/train.py", "--config", recipe, "--plugin", TINY_ENCODER, cwd=ROOT)
     steps = [json.loads(line).get("step") for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert {1, 2} <= {*steps}
     assert load_model(tmp_path / "run" / "video.safetensors")[1].name == "tiny"

@@ -12,7 +12,7 @@ import yaml
 
 from aotlab import __version__
 from aotlab.configs.files import ROOT
-from tests.marks import needs_posix
+from aotlab_testing.marks import needs_posix
 
 WORKFLOWS = sorted((ROOT / ".github").glob("**/*.yml"))
 CHANGELOG = """# Changes
@@ -111,8 +111,9 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
         "compositing/pyproject.toml",
         "trackers/pyproject.toml",
         "runtime/pyproject.toml",
+        "packages/testing/pyproject.toml",
     ):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -124,5 +125,5 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
     assert len(calls) == count
     assert ("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in calls[0]) == (count == 2)
     assert calls[-1].endswith(
-        "--editable .[all] --editable studio --editable compositing --editable trackers --editable runtime"
+        "--editable=.[all] --editable=studio --editable=compositing --editable=trackers --editable=runtime"
     )

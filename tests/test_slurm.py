@@ -7,11 +7,11 @@ import pytest
 from safetensors.torch import load_file
 
 from aotlab.configs.files import ROOT
-from tests import read_files
-from tests.drawn_clips import draw_moving_clip, stems_from, write_images, write_masks
+from aotlab_testing.drawn_clips import draw_moving_clip, stems_from, write_images, write_masks
+from aotlab_testing.files import read_files
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import RUN_SECONDS, run_python, wait_until
 from tests.engine.training.tiny_recipes import draw_sets, phase, read_log, write_recipe
-from tests.marks import needs_posix
-from tests.processes import RUN_SECONDS, run_python, wait_until
 from tests.slurm_cluster import find_obstacle, start_cluster
 
 SCRIPTS = ROOT / "scripts"

@@ -11,9 +11,10 @@ from aotlab import Prompt, Tracker, draw_overlay, load_model, open_frames, read_
 from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
-from tests import SAMPLE, miniatures, read_files
-from tests.drawn_clips import write_images
-from tests.engine.small_model import build, build_prompts, draw_stripes, draw_texture
+from aotlab_testing import miniatures
+from aotlab_testing.drawn_clips import write_images
+from aotlab_testing.files import SAMPLE, read_files
+from aotlab_testing.small_model import build, build_prompts, draw_stripes, draw_texture
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
 

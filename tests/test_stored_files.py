@@ -13,8 +13,8 @@ import aotlab_runtime
 from aotlab import load_model, open_frames, read_mask
 from aotlab.sdk import Results, load_plugins
 from aotlab.tools.main import main
-from tests import read_files
-from tests.stored_files import ARCHIVES, unpack
+from aotlab_testing.files import read_files
+from aotlab_testing.stored_files import ARCHIVES, unpack
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="the stored paths are absolute on other systems only"),

@@ -1,5 +1,5 @@
 """Fixtures of commands, with a tracker that repeats the last mask."""
 
-from tests.tools.track.conftest import mask, repeater, video
+from aotlab_testing.video.fixtures import mask, repeater, video
 
 __all__ = ["mask", "repeater", "video"]

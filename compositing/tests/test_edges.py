@@ -5,9 +5,9 @@ import pytest
 
 from aotlab.runs.store import quantize_probabilities
 from aotlab_compositing.edges import confine_edges, estimate_colors, find_band, refine_alpha, refine_edges
-from tests.marks import needs_pymatting
-from tests.processes import run_python
-from tests.stored_results import make_frame
+from aotlab_testing.marks import needs_pymatting
+from aotlab_testing.processes import run_python
+from aotlab_testing.video.stored_results import make_frame
 
 RED = np.array([220, 40, 30])
 

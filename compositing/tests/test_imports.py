@@ -4,7 +4,7 @@ from pathlib import Path
 
 import aotlab
 from aotlab import internal, sdk
-from tests.imports import list_imports
+from aotlab_testing.imports import list_imports
 
 SOURCES = sorted((Path(__file__).resolve().parents[1] / "src").rglob("*.py"))
 PUBLIC = {

@@ -13,7 +13,7 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab_compositing.outputs import DEPTH, PRORES
 from aotlab_compositing.planes import rgb_to_planes
 from aotlab_compositing.plates import fill_frame
-from tests.media.video_files import CLOCK_JUMPS, draw_smooth, list_jump_times, require_jump_kept
+from aotlab_testing.video_files import CLOCK_JUMPS, draw_smooth, list_jump_times, require_jump_kept
 
 
 def write_movie(path, frames, rate=Fraction(24), times=None, tags=(1, 1), **options):

@@ -24,8 +24,8 @@ from aotlab.runs.views import render
 from aotlab.utils.errors import InputError
 from aotlab_compositing.cryptomatte import hash_name
 from aotlab_compositing.edges import confine_edges
-from tests.marks import slow
-from tests.media.plate_files import (
+from aotlab_testing.marks import slow
+from aotlab_testing.plate_files import (
     COUNT,
     PLATE_FILES,
     SIZE,
@@ -34,9 +34,9 @@ from tests.media.plate_files import (
     read_rgb,
     write_film,
 )
-from tests.media.video_files import QUARTER_TURN, set_display_matrix
-from tests.repeating_tracker import RepeatingTracker
-from tests.stored_results import make_frame
+from aotlab_testing.repeating_tracker import RepeatingTracker
+from aotlab_testing.video.stored_results import make_frame
+from aotlab_testing.video_files import QUARTER_TURN, set_display_matrix
 
 OUTPUTS = {"alpha": "alpha", "exr": "exr", "prores": "alpha.mov"}
 """Files of the outputs with the plate."""

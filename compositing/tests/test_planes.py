@@ -9,7 +9,7 @@ import pytest
 from aotlab.media.plates import ColorTags, VideoPlate
 from aotlab.media.video import open_frames
 from aotlab_compositing.planes import make_planes
-from tests.media.plate_files import decode_yuv, draw_ramps, write_film
+from aotlab_testing.plate_files import decode_yuv, draw_ramps, write_film
 
 
 def test_planes_beyond_white_survive(tmp_path):

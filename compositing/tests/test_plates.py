@@ -7,7 +7,7 @@ import pytest
 from aotlab.media.plates import VideoPlate
 from aotlab.media.video import open_frames
 from aotlab_compositing.plates import read_float_rgb, read_planes, read_rgb, view_plane
-from tests.media.plate_files import SIZE, decode_yuv, draw_ramps, encode_yuv, write_film
+from aotlab_testing.plate_files import SIZE, decode_yuv, draw_ramps, encode_yuv, write_film
 
 
 @pytest.mark.parametrize(("codec", "layout"), [("prores_ks", "yuv422p10le"), ("v210", "yuv422p10le")])

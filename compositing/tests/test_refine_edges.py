@@ -9,8 +9,8 @@ from aotlab.runs.store import Results
 from aotlab.tools.render import main
 from aotlab_compositing import edges
 from aotlab_compositing.edges import refine_edges
-from tests.marks import needs_pymatting
-from tests.tools.track.runs import track
+from aotlab_testing.marks import needs_pymatting
+from aotlab_testing.video.runs import track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from aotlab.media.video import open_frames
 from aotlab.tools.render import main
-from tests.tools.track.runs import interrupt, track
+from aotlab_testing.video.runs import interrupt, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

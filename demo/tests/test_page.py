@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from aotlab import Prompt, Tracker, open_frames
+from aotlab_testing.browser import find_violations, iou, needs_browser
+from aotlab_testing.video_files import encode
 from demo import build
-from studio.tests.annotation.browser import find_violations, iou, needs_browser
-from tests.media.video_files import encode
 
 BOX = (150, 2, 310, 410)
 TRACKED = 20

@@ -14,11 +14,11 @@ from aotlab.export.export import EXPORT
 from aotlab.export.graphs import PROMPTING
 from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime.segment import find_pixels_far_from_points
+from aotlab_testing.drawn_clips import draw_parts
+from aotlab_testing.processes import RUN_SECONDS, WAIT_SECONDS
 from demo.build import LIBRARIES, describe_license
 from runtime.tests.cases import CASES, MIN_EQUAL, read_cases
 from runtime.tests.exports import STORED
-from tests.drawn_clips import draw_parts
-from tests.processes import RUN_SECONDS, WAIT_SECONDS
 
 DEMO = Path(__file__).parents[1]
 

@@ -12,8 +12,8 @@ from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.prompting.network import NetworkSegmenter
+from aotlab_testing.small_model import DIM, HEIGHT, WIDTH, build, build_prompts, draw_stripes, draw_texture
 from runtime.tests.cases import draw_frames, replay_tracking, write_cases
-from tests.engine.small_model import DIM, HEIGHT, WIDTH, build, build_prompts, draw_stripes, draw_texture
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 RMEM = (*FIFO, "memory.policy=rmem")

@@ -6,9 +6,9 @@ import torch
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.export.graphs import build_graphs
 from aotlab_runtime import Graphs
+from aotlab_testing.small_model import HEIGHT, WIDTH, build, draw_texture
 from runtime.examples import aot
 from runtime.tests.exports import FIFO, MASKS
-from tests.engine.small_model import HEIGHT, WIDTH, build, draw_texture
 
 
 class TorchGraphs(Graphs):

@@ -25,9 +25,9 @@ from aotlab.configs.files import ROOT
 from aotlab.export.export import EXPORT, convert_to_onnx
 from aotlab.export.graphs import Graph, build_graphs, build_prompt_graph
 from aotlab.utils.versioned_files import unwrap, wrap
-from tests.engine.small_model import HEIGHT, WIDTH, draw_images, draw_stripes, draw_texture
-from tests.marks import slow
-from tests.processes import RUN_SECONDS, run_python
+from aotlab_testing.marks import slow
+from aotlab_testing.processes import RUN_SECONDS, run_python
+from aotlab_testing.small_model import HEIGHT, WIDTH, draw_images, draw_stripes, draw_texture
 
 SOURCE = Path(aotlab_runtime.__file__).parent
 README, EXAMPLE = ROOT / "runtime/README.md", ROOT / "runtime/examples/track.py"

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from aotlab_runtime import Graphs, InputError, Prompt, Tracker
+from aotlab_testing.small_model import draw_texture
 from runtime.tests.exports import MASKS
-from tests.engine.small_model import draw_texture
 
 VALUES = [
     None, True, 0, -1, 3, 2**70, 1.5, math.nan, math.inf, 1e308, 1j, "", "text", b"bytes", date(2026, 1, 1), Decimal(1),

@@ -13,7 +13,7 @@ from aotlab.export.export import describe_memory, resolve_export_config
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab_runtime.files import pack_state, unpack_state
 from aotlab_runtime.memory import MemoryBank
-from tests.marks import slow
+from aotlab_testing.marks import slow
 
 
 def build_memory(config, length=None):

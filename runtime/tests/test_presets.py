@@ -16,9 +16,9 @@ from aotlab.export.clip import read_clip
 from aotlab.export.export import export_model, resolve_export_config
 from aotlab.networks.weights.zoo import load_model
 from aotlab.prompting.weights import load_prompt_network
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.small_model import draw_stripes, draw_texture
 from runtime.tests.exports import FIFO, MASKS, assert_equal_masks, assert_equal_prompted_masks, export_pair
-from tests import SAMPLE
-from tests.engine.small_model import draw_stripes, draw_texture
 
 PRESETS = (
     "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "rs101_aotl", "swinb_aotl",

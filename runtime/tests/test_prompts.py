@@ -17,10 +17,10 @@ from aotlab.prompting.network import REFINE_MARGIN
 from aotlab.prompting.planes import MIN_CROP, find_crop
 from aotlab_runtime import components, segment
 from aotlab_runtime.inputs import check_prompts
+from aotlab_testing.drawn_clips import draw_parts
+from aotlab_testing.marks import slow
+from aotlab_testing.small_model import draw_stripes, draw_texture
 from runtime.tests.exports import assert_equal_prompted_masks
-from tests.drawn_clips import draw_parts
-from tests.engine.small_model import draw_stripes, draw_texture
-from tests.marks import slow
 
 
 def test_pair_is_a_point_and_ids_are_integers(tracker):

@@ -8,8 +8,8 @@ import pytest
 from torch.utils import _pytree as pytree
 
 import aotlab_runtime
+from aotlab_testing.small_model import draw_texture
 from runtime.tests.exports import MASKS
-from tests.engine.small_model import draw_texture
 
 
 def test_resumed_tracker_gives_equal_masks(tracker):

@@ -11,8 +11,8 @@ from PIL import Image
 import aotlab
 import aotlab_runtime
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab_testing.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
 from runtime.tests.exports import MASKS, assert_equal_masks
-from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
 
 
 @pytest.mark.parametrize("masks", [

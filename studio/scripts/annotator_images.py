@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from studio.tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page
+from aotlab_testing.browser import CHROMIUM, FLAGS
+from studio.tests.annotation.browser import FRAMES, Page
 from studio.tests.annotation.test_walks import Program, true_mask
 
 FRAME_SECONDS = 0.5

@@ -28,13 +28,13 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.folder import read_results
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.session.opening import open_document
+from aotlab_testing.drawn_clips import write_plain
+from aotlab_testing.processes import kill_at_call, survives_in_subprocess
+from aotlab_testing.video.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw_folder, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, merge, write_results
 from studio.tests.annotation.sessions import draw, open_session, run_job
-from tests.drawn_clips import write_plain
-from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
-from tests.processes import kill_at_call, survives_in_subprocess
 
 
 @pytest.fixture

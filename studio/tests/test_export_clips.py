@@ -29,13 +29,13 @@ from aotlab_studio.export_clips import main
 from aotlab_studio.session.actions import Describe, Export, run_action
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
+from aotlab_testing.files import read_files
+from aotlab_testing.marks import slow
+from aotlab_testing.processes import kill_at_call, survives_in_subprocess
 from studio.tests.annotation.clips import LENGTH, draw_folder, square, truth, write_video
 from studio.tests.annotation.results import change_record, merge, open_clip, store_results, write_results
 from studio.tests.annotation.sessions import draw, open_session, wait_for
 from studio.tests.annotation.trackers import TruthTracker
-from tests import read_files
-from tests.marks import slow
-from tests.processes import kill_at_call, survives_in_subprocess
 
 
 @pytest.fixture

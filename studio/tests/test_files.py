@@ -14,7 +14,7 @@ from aotlab import InputError
 from aotlab.internal import UNMOVED, list_files
 from aotlab_studio.session.export import add_record
 from aotlab_studio.utils.files import OLD, ExportRecord, move_entries, recover_export, stage_files
-from tests.processes import kill_at_call, survives_in_subprocess
+from aotlab_testing.processes import kill_at_call, survives_in_subprocess
 
 
 def move_until_killed(source, target, renames):

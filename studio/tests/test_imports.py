@@ -9,7 +9,7 @@ import pytest
 
 import aotlab
 from aotlab import internal, sdk
-from tests.imports import list_imports
+from aotlab_testing.imports import list_imports
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {

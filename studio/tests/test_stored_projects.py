@@ -17,9 +17,9 @@ from aotlab_studio.document.database import JOURNAL_FILE
 from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.tracking.models import TrackerLoader
+from aotlab_testing.files import read_files
+from aotlab_testing.stored_files import ARCHIVES, unpack
 from studio.tests.annotation.sessions import restore_backup, wait_for
-from tests import read_files
-from tests.stored_files import ARCHIVES, unpack
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stored paths are absolute on other systems only")
 CORRECTED = Path("studio/corrected")

@@ -12,8 +12,8 @@ from aotlab.configs.schema import Config
 from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
-from tests.drawn_clips import draw_box
-from tests.engine.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.drawn_clips import draw_box
+from aotlab_testing.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture, run_tracker
 
 SCALES = (1.0, 1.5)
 VIEWS = [(scale, flip) for scale in SCALES for flip in (False, True)]

@@ -14,9 +14,9 @@ from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.results import BenchmarkResults
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_box
-from tests.miniatures import make, open_dataset
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.drawn_clips import draw_box
+from aotlab_testing.miniatures import make, open_dataset
+from aotlab_testing.repeating_tracker import RepeatingTracker
 
 HEIGHT, WIDTH = 24, 32
 square = partial(draw_box, (HEIGHT, WIDTH), (8, 16), (10, 20))

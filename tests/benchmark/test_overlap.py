@@ -14,11 +14,11 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer
 from aotlab.utils.errors import InputError
-from tests import miniatures
-from tests.drawn_clips import draw_box
-from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
-from tests.miniatures import open_dataset
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing import miniatures
+from aotlab_testing.drawn_clips import draw_box
+from aotlab_testing.miniatures import open_dataset
+from aotlab_testing.repeating_tracker import RepeatingTracker
+from aotlab_testing.small_model import draw_stripes, draw_texture, run_tracker
 
 SIZE = (24, 32)
 FRAME = np.zeros((*SIZE, 3), np.uint8)

@@ -9,9 +9,9 @@ from aotlab.benchmark.paper_tables import load_table
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from tests.engine.small_model import draw_stripes, draw_texture, register_tiny_encoder, run_tracker
+from aotlab_testing.marks import slow
+from aotlab_testing.small_model import draw_stripes, draw_texture, register_tiny_encoder, run_tracker
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run_recipe
-from tests.marks import slow
 
 ROWS = {
     PurePath(model.checkpoints[0]).parent.name.removeprefix("aots_"): model.train

@@ -16,8 +16,8 @@ from aotlab.configs.settings import Settings
 from aotlab.configs.training import SourceConfig
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.utils.errors import InputError
-from tests.marks import METHOD_PRESETS, one_of_each_method
-from tests.mutations import BOMB, raises_one_sentence
+from aotlab_testing.marks import METHOD_PRESETS, one_of_each_method
+from aotlab_testing.mutations import BOMB, raises_one_sentence
 
 FILES = {
     "a base of no file": (r"base: gone\.yaml: no such file or preset", "base: gone.yaml"),

@@ -8,7 +8,7 @@ from aotlab.configs.settings import changed
 from aotlab.dataloaders.training.phases import find_data_root
 from aotlab.engine.training.build import build_training_model
 from aotlab.networks.weights.checkpoints import read_settings, read_weights
-from tests.engine.small_model import assert_same_weights
+from aotlab_testing.small_model import assert_same_weights
 
 
 def test_relative_path_is_found_here_or_in_the_project(tmp_path, monkeypatch):

@@ -36,9 +36,9 @@ from aotlab.utils.plugins import (
     check_signature,
     describe_plugin,
 )
-from tests.engine.frames import fill_bank
-from tests.engine.small_model import build
-from tests.mutations import raises_one_sentence
+from aotlab_testing.frames import fill_bank
+from aotlab_testing.mutations import raises_one_sentence
+from aotlab_testing.small_model import build
 
 PLUGIN = """
 from aotlab.engine.memory.policies import FIFO

@@ -15,7 +15,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, draw_stripes, draw_texture
+from aotlab_testing.small_model import build, draw_stripes, draw_texture
 
 
 @pytest.mark.parametrize(("preset", "protocol", "overrides", "policy"), [

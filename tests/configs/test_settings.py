@@ -12,7 +12,7 @@ from aotlab.configs.schema import Config, InputConfig, MemoryConfig, ModelConfig
 from aotlab.configs.settings import changed
 from aotlab.configs.training import PhaseConfig, SourceConfig, TrainConfig
 from aotlab.prompting.config import PromptConfig
-from tests.mutations import raises_one_sentence
+from aotlab_testing.mutations import raises_one_sentence
 
 MODEL = ModelConfig()
 INVALID = [

@@ -8,7 +8,7 @@ from aotlab.dataloaders.layouts import read_davis
 from aotlab.evaluation.benchmarks.folder import read_annotated_video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from tests.miniatures import open_dataset
+from aotlab_testing.miniatures import open_dataset
 
 
 def add_sequence(root, name):

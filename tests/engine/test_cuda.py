@@ -19,9 +19,9 @@ from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.overlap import OverlapTracker
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
 from aotlab.utils.devices import autocast
-from tests.engine.fake_cuda import CUDA, NEEDS_HOST, build_on_cuda, fake_cuda, record_transfers, tracker_on_cuda
-from tests.engine.small_model import draw_stripes, draw_texture, run_tracker, tiny_settings
-from tests.marks import slow
+from aotlab_testing.fake_cuda import CUDA, NEEDS_HOST, build_on_cuda, fake_cuda, record_transfers, tracker_on_cuda
+from aotlab_testing.marks import slow
+from aotlab_testing.small_model import draw_stripes, draw_texture, run_tracker, tiny_settings
 
 OTHERS = ("aott", "aost", "msdeaotl_hq", "r50_paotl", "r50_aotl_rmem", "r50_deaotl_ermu", "swinb_aotl")
 """Methods, memories and encoders."""

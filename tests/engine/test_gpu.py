@@ -12,10 +12,10 @@ from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.utils.devices import autocast
-from tests import SAMPLE
-from tests.engine.small_model import build, clip_batch, draw_stripes, draw_texture, run_tracker
-from tests.marks import METHOD_PRESETS
-from tests.miniatures import open_dataset
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.marks import METHOD_PRESETS
+from aotlab_testing.miniatures import open_dataset
+from aotlab_testing.small_model import build, clip_batch, draw_stripes, draw_texture, run_tracker
 
 CUDA = torch.device("cuda", 0)
 FRAMES = 8

@@ -13,8 +13,9 @@ from aotlab.evaluation.benchmarks import BUILT_IN, find_benchmark
 from aotlab.media.images import read_image
 from aotlab.media.masks import list_ids, write_mask
 from aotlab.utils.errors import InputError
-from tests import SAMPLE, miniatures
-from tests.miniatures import open_dataset
+from aotlab_testing import miniatures
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.miniatures import open_dataset
 
 SCORED = {name: miniatures.scored_split(name) for name in BUILT_IN}
 """Data set to a split whose annotations are public."""

@@ -12,10 +12,10 @@ from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.check_data import check_folder, check_videos, find_swapped_ids, read_file_info
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import write_list, write_noise
-from tests.limits import count_comparisons, make_pipe
-from tests.media.image_files import write_gray_png
-from tests.miniatures import open_dataset
+from aotlab_testing.drawn_clips import write_list, write_noise
+from aotlab_testing.image_files import write_gray_png
+from aotlab_testing.limits import count_comparisons, make_pipe
+from aotlab_testing.miniatures import open_dataset
 
 SIZE = 24, 32
 

@@ -13,7 +13,7 @@ from aotlab.evaluation.label_scores import find_first_ids, score_labels
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_box, draw_thin_stripes, write_masks
+from aotlab_testing.drawn_clips import draw_box, draw_thin_stripes, write_masks
 from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays
 

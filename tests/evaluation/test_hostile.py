@@ -10,11 +10,11 @@ from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.benchmarks.lvos import MAX_FRAME
 from aotlab.evaluation.scoring import score_videos
 from aotlab.utils.errors import InputError
-from tests import miniatures
-from tests.marks import slow
-from tests.miniatures import open_dataset
-from tests.mutations import change_json, check_mutations
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing import miniatures
+from aotlab_testing.marks import slow
+from aotlab_testing.miniatures import open_dataset
+from aotlab_testing.mutations import change_json, check_mutations
+from aotlab_testing.repeating_tracker import RepeatingTracker
 
 EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m", "x" * 300)
 MINIATURES = ("davis2017", "vost", "visor", "mose", "mosev2", "youtubevos2019", "lvosv2", "longvideo", "folder")

@@ -9,7 +9,7 @@ from aotlab.dataloaders.labeled_video import ObjectInfo, Video
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.metrics import crop_to_objects
 from aotlab.evaluation.tables import format_table, make_scores_table
-from tests.drawn_clips import draw_disc, write_masks
+from aotlab_testing.drawn_clips import draw_disc, write_masks
 from tests.evaluation.scoring import brute_force_f, score_sequence
 
 MOSEV2 = find_benchmark("mosev2")

@@ -8,7 +8,7 @@ from aotlab.evaluation import scoring
 from aotlab.tools.check_data import main as check_data
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
-from tests import miniatures
+from aotlab_testing import miniatures
 
 PLUGIN = """
 from dataclasses import dataclass, replace

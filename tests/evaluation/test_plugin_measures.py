@@ -7,7 +7,7 @@ import pytest
 from aotlab.evaluation import scoring
 from aotlab.tools.score import main as score
 from aotlab.utils.plugins import MEASURE_PLUGINS
-from tests import miniatures
+from aotlab_testing import miniatures
 
 PLUGIN = """
 def dice(annotation, prediction, size):

@@ -13,9 +13,9 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
-from tests import miniatures
+from aotlab_testing import miniatures
+from aotlab_testing.miniatures import open_dataset
 from tests.evaluation.scoring import score_sequence
-from tests.miniatures import open_dataset
 
 SAV = find_benchmark("sav")
 

@@ -16,9 +16,9 @@ from aotlab.evaluation.label_scores import LabelScorer
 from aotlab.evaluation.scoring import score_videos
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
-from tests import miniatures
-from tests.miniatures import open_dataset
-from tests.mutations import change_json
+from aotlab_testing import miniatures
+from aotlab_testing.miniatures import open_dataset
+from aotlab_testing.mutations import change_json
 
 DAVIS = find_benchmark("davis2017")
 

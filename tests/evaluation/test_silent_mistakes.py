@@ -12,7 +12,7 @@ from aotlab.evaluation.scoring import score_videos
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.check_data import main as check_data
 from aotlab.tools.score import main as score
-from tests import miniatures
+from aotlab_testing import miniatures
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from aotlab.dataloaders.labeled_video import require_readable
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.utils.errors import InputError
-from tests.miniatures import make_youtubevos, open_dataset
-from tests.mutations import change_json
+from aotlab_testing.miniatures import make_youtubevos, open_dataset
+from aotlab_testing.mutations import change_json
 
 LATE = "0a1b2c3d4e"
 """The video whose object 3 begins at the third frame."""

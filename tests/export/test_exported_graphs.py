@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.export.export import export_model
 from aotlab.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
-from tests.engine.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture
+from aotlab_testing.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture
 
 pytestmark = pytest.mark.slow  # six graphs are converted; runtime/tests track with such ones
 

@@ -9,8 +9,8 @@ import torch
 from aotlab.export import export
 from aotlab.utils.errors import InputError
 from aotlab_runtime.files import read_description
-from tests.engine.small_model import HEIGHT, WIDTH, build
-from tests.processes import kill_at_call, survives_in_subprocess
+from aotlab_testing.processes import kill_at_call, survives_in_subprocess
+from aotlab_testing.small_model import HEIGHT, WIDTH, build
 
 pytestmark = pytest.mark.slow
 

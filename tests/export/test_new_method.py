@@ -19,7 +19,7 @@ from aotlab.networks.aot import AOT, LSTTBlock
 from aotlab.networks.paot import PAOT
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import METHOD_PLUGINS
-from tests.engine.small_model import HEIGHT, WIDTH, build, clip_batch, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.small_model import HEIGHT, WIDTH, build, clip_batch, draw_stripes, draw_texture, run_tracker
 
 OVERRIDES = ("model.method=scaled", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 

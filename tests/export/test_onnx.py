@@ -33,7 +33,9 @@ from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.attention import fused_attention, tiled_local_attention
 from aotlab.utils.errors import InputError, RunStopped
-from tests.engine.small_model import (
+from aotlab_testing.limits import drop_root
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.small_model import (
     HEIGHT,
     WIDTH,
     assert_same,
@@ -44,8 +46,6 @@ from tests.engine.small_model import (
     draw_texture,
     run_tracker,
 )
-from tests.limits import drop_root
-from tests.marks import needs_posix
 
 FRAME_SIZE = (HEIGHT, WIDTH)
 

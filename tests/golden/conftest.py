@@ -5,7 +5,7 @@ In the quick tests, `tests/networks/test_fast.py` compares the two.
 
 import pytest
 
-from tests.marks import slow
+from aotlab_testing.marks import slow
 
 
 @pytest.fixture(params=[*slow(False), True], ids=["plain", "fast"])

@@ -11,9 +11,9 @@ import torch
 
 from aotlab.media.masks import read_mask
 from aotlab.tools.eval import main
-from tests.drawn_clips import Clip, write_davis, write_split, write_youtube_meta
+from aotlab_testing.drawn_clips import Clip, write_davis, write_split, write_youtube_meta
+from aotlab_testing.marks import slow
 from tests.golden.references import golden_clip, golden_recipe, official_weights
-from tests.marks import slow
 
 
 def write_davis_2017(root: Path, clips: dict[str, Clip]) -> None:

@@ -17,7 +17,7 @@ from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import memorize_frame, segment_frame
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.published_keys import convert_published
-from tests.engine.frames import add_reference_frame
+from aotlab_testing.frames import add_reference_frame
 from tests.golden import synthetic
 from tests.golden.references import (
     LOGITS,

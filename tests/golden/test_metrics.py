@@ -14,10 +14,10 @@ from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.label_scores import score_labels
 from aotlab.evaluation.scoring import score_videos
 from aotlab.evaluation.tables import make_scores_table
-from tests.drawn_clips import Clip, stems_from, write_davis, write_labels, write_list, write_masks, write_split
+from aotlab_testing.drawn_clips import Clip, stems_from, write_davis, write_labels, write_list, write_masks, write_split
+from aotlab_testing.miniatures import open_dataset
 from tests.evaluation.scoring import score_sequence
 from tests.golden.references import golden_arrays, golden_table
-from tests.miniatures import open_dataset
 
 ROUNDING = 1e-12
 """Integer counts, then float64 divisions and sums in another order."""

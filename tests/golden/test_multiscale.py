@@ -14,7 +14,7 @@ import torch
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
 from aotlab.networks.multiscale import Transition
-from tests.engine.frames import add_reference_frame, propagate_frame
+from aotlab_testing.frames import add_reference_frame, propagate_frame
 from tests.golden import synthetic
 from tests.golden.references import assert_close, golden_arrays, golden_table, memory_model, planes, tokens
 

@@ -17,10 +17,10 @@ from aotlab.engine.tracking.groups import add_objects, mask_to_indices, merge_lo
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
-from tests.engine.frames import add_reference_frame, propagate_frame
+from aotlab_testing.frames import add_reference_frame, propagate_frame
+from aotlab_testing.marks import slow
 from tests.golden import synthetic
 from tests.golden.references import SHIPPED_MODELS, golden_clip, golden_model, golden_recipe, list_maps, planes
-from tests.marks import slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
 VARIANTS = [*SHIPPED_MODELS, *slow("aots", "aotl", "r101_aotl", "swinb_aotl", "deaotl")]

@@ -33,9 +33,9 @@ from aotlab.engine.training.optimization import (
 from aotlab.networks.build import build_model
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.weights.published_keys import to_published_name
+from aotlab_testing.marks import one_of_each_method
 from tests.golden import synthetic
 from tests.golden.references import golden_arrays, golden_recipe, golden_table
-from tests.marks import one_of_each_method
 
 SETTINGS = TrainConfig()
 HARD_PIXELS = {"fraction": SETTINGS.hardest_pixels, "reached_after": SETTINGS.hardest_pixels_after}

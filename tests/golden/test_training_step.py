@@ -15,9 +15,9 @@ from aotlab.engine.training.losses import count_hard_pixels
 from aotlab.engine.training.optimization import group_rate, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
+from aotlab_testing.marks import slow
 from tests.golden import synthetic
 from tests.golden.references import golden_model, golden_recipe
-from tests.marks import slow
 
 SETTINGS = TrainConfig()
 

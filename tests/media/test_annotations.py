@@ -17,11 +17,11 @@ from aotlab.media.rle import decode_rle, encode_rle
 from aotlab.runs.inputs import require_ids
 from aotlab.sdk import Annotations, VideoInfo, find_mask_writer, read_annotations
 from aotlab.utils import plugins
-from tests.drawn_clips import draw_thin_stripes
-from tests.limits import make_pipe
-from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, read_masks, sample_annotations
-from tests.mutations import check_mutations, read_error
-from tests.stored_results import write_results
+from aotlab_testing.drawn_clips import draw_thin_stripes
+from aotlab_testing.limits import make_pipe
+from aotlab_testing.mutations import check_mutations, read_error
+from aotlab_testing.video.sample import LENGTH, SIZE, VIDEO, draw_labels, read_masks, sample_annotations
+from aotlab_testing.video.stored_results import write_results
 
 
 def save_binary(path, mask):

@@ -11,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from aotlab import InputError
 from aotlab.internal import format_coco
 from aotlab.sdk import Region, VideoInfo, encode_rle, read_annotations
-from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
+from aotlab_testing.video.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 
 @pytest.fixture

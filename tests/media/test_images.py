@@ -21,10 +21,10 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.source_options import SourceOptions
 from aotlab.media.video import digest_video, open_frames
 from aotlab.utils.errors import InputError
-from tests import SAMPLE
-from tests.drawn_clips import write_images, write_masks
-from tests.limits import count_comparisons, make_pipe
-from tests.media.image_files import CLIP, DEEP, READERS, write_png
+from aotlab_testing.drawn_clips import write_images, write_masks
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.image_files import CLIP, DEEP, READERS, write_png
+from aotlab_testing.limits import count_comparisons, make_pipe
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
 OpenEXR = pytest.importorskip("OpenEXR", reason="OpenEXR is not installed")

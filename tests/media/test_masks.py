@@ -17,7 +17,7 @@ from aotlab.media.masks import (
 from aotlab.media.soft_masks import insert_soft_masks, split_soft_mask
 from aotlab.sdk import VideoInfo, read_annotations
 from aotlab.utils.errors import InputError
-from tests.media.image_files import write_gray_png
+from aotlab_testing.image_files import write_gray_png
 
 
 def test_palette_is_that_of_pascal_voc():

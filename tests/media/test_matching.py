@@ -17,7 +17,7 @@ from aotlab.media.matching import (
     trailing_numbers,
 )
 from aotlab.sdk import ParsedFile, ParsedRegion, VideoInfo, encode_rle, match_regions
-from tests.media.named_masks import (
+from aotlab_testing.video.named_masks import (
     SIZE,
     check_masks_by_name,
     draw_mark,

@@ -7,8 +7,8 @@ import pytest
 
 from aotlab import InputError, open_frames
 from aotlab.internal import VideoReader
-from tests.marks import slow
-from tests.numbered_videos import CODINGS, cut_start, lose_packets, parse_number, repeat, write_numbered
+from aotlab_testing.marks import slow
+from aotlab_testing.numbered_videos import CODINGS, cut_start, lose_packets, parse_number, repeat, write_numbered
 
 LENGTH = 40
 QUICK = ("h264.mp4", "h264.ts", "h264.avi", "mpeg1.mpg", "av1.mp4", "refresh.mkv")

@@ -8,7 +8,7 @@ import torch
 
 from aotlab.media.overlay import concat_images, draw_ids, draw_names, draw_overlay
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_box, draw_square
+from aotlab_testing.drawn_clips import draw_box, draw_square
 
 square = partial(draw_square, 20, 20)
 

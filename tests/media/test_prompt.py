@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.media.prompt import Prompt, group_prompts, mask_to_box
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_square
+from aotlab_testing.drawn_clips import draw_square
 
 group = partial(group_prompts, find_index=lambda frame: int(frame or 0))
 

@@ -16,10 +16,10 @@ from aotlab.media.source_options import SourceOptions
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.utils.streaming import ReadAhead
-from tests.limits import make_pipe
-from tests.marks import needs_posix
-from tests.media.video_files import write_gray
-from tests.processes import run_python
+from aotlab_testing.limits import make_pipe
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import run_python
+from aotlab_testing.video_files import write_gray
 
 
 def brightness(source):

@@ -21,10 +21,14 @@ from aotlab.media.video_index import VideoIndex
 from aotlab.media.video_writer import VideoWriter
 from aotlab.runs.job import Job
 from aotlab.utils.errors import InputError
-from tests import SAMPLE, numbered_videos
-from tests.marks import slow
-from tests.media.plate_files import write_film
-from tests.media.video_files import (
+from aotlab_testing import numbered_videos
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.marks import slow
+from aotlab_testing.numbered_videos import cut_end, lose_packets
+from aotlab_testing.plate_files import write_film
+from aotlab_testing.processes import run_python
+from aotlab_testing.video.written_video import write_video
+from aotlab_testing.video_files import (
     CONTAINERS,
     QUARTER_TURN,
     TEXTURE,
@@ -32,10 +36,7 @@ from tests.media.video_files import (
     encode,
     set_display_matrix,
     write_texture,
-    write_video,
 )
-from tests.numbered_videos import cut_end, lose_packets
-from tests.processes import run_python
 
 RABBIT = SAMPLE / "rabbit.mp4"
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]

@@ -13,12 +13,12 @@ import pytest
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
-from tests.media.video_files import (
+from aotlab_testing.video.written_video import write_video
+from aotlab_testing.video_files import (
     CLOCK_JUMPS,
     draw_smooth,
     list_jump_times,
     require_jump_kept,
-    write_video,
 )
 
 

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from aotlab.networks.attention import Attention, LocalAttention, global_attention, local_attention, sine_position
 from aotlab.networks.fast import attention as fast_attention
 from aotlab.networks.fast.attention import chunked_attention, dense_attention, tiled_local_attention
-from tests.marks import slow
+from aotlab_testing.marks import slow
 
 HEADS, DIM = 2, 16
 KERNELS = [local_attention, tiled_local_attention]

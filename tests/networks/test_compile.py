@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import ROUNDING, build, draw_stripes, draw_texture, run_tracker
-from tests.marks import METHOD_PRESETS
+from aotlab_testing.marks import METHOD_PRESETS
+from aotlab_testing.small_model import ROUNDING, build, draw_stripes, draw_texture, run_tracker
 
 
 @pytest.mark.slow  # importing the compiler takes seconds

@@ -9,8 +9,8 @@ from aotlab.networks.encoders import SwinBase, build_encoder
 from aotlab.networks.swin import _shift_mask, build_block
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_same_weights, draw_normal
-from tests.marks import slow
+from aotlab_testing.marks import slow
+from aotlab_testing.small_model import assert_same_weights, draw_normal
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,9 @@ from aotlab.networks.fast.convolutions import (
 )
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from tests import SAMPLE
-from tests.engine.small_model import CASES, ROUNDING, build_case, draw_images, draw_planes, match_second_frame
-from tests.marks import slow
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.marks import slow
+from aotlab_testing.small_model import CASES, ROUNDING, build_case, draw_images, draw_planes, match_second_frame
 
 CPU = torch.device("cpu")
 

@@ -17,9 +17,9 @@ from aotlab.networks.encoders import ENCODER_CLASSES
 from aotlab.networks.layers import SelfAttention
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.multiscale import Transition
-from tests.engine.small_model import CASES, DIM, build_case, draw_images, draw_normal, draw_planes, match_second_frame
-from tests.marks import slow
-from tests.mutations import raises_one_sentence
+from aotlab_testing.marks import slow
+from aotlab_testing.mutations import raises_one_sentence
+from aotlab_testing.small_model import CASES, DIM, build_case, draw_images, draw_normal, draw_planes, match_second_frame
 
 
 def grid(height: int, width: int, stride: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import RecurrentLSTTBlock, RecurrentState, TemporalEmbedding, assign_temporal_slots
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_same_weights, draw_normal, to_published
+from aotlab_testing.small_model import assert_same_weights, draw_normal, to_published
 
 DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]

@@ -12,7 +12,9 @@ from aotlab.networks.build import build_model
 from aotlab.networks.encoders import build_encoder, require_maps
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import (
+from aotlab_testing.marks import slow
+from aotlab_testing.mutations import raises_one_sentence
+from aotlab_testing.small_model import (
     assert_same_weights,
     clip_batch,
     draw_normal,
@@ -20,8 +22,6 @@ from tests.engine.small_model import (
     draw_texture,
     run_tracker,
 )
-from tests.marks import slow
-from tests.mutations import raises_one_sentence
 
 
 @pytest.mark.parametrize(

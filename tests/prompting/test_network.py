@@ -22,7 +22,7 @@ from aotlab.prompting.network import (
 )
 from aotlab.prompting.weights import load_prompt_network, save_prompt_network
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, build_prompts, draw_texture
+from aotlab_testing.small_model import build, build_prompts, draw_texture
 
 
 class Echo(nn.Module):

@@ -10,7 +10,7 @@ from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.prompting.prompt_network import PLANES
 from aotlab.prompting.weights import load_prompt_network, save_prompt_network
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import ROUNDING, assert_same_weights, build, build_prompts
+from aotlab_testing.small_model import ROUNDING, assert_same_weights, build, build_prompts
 
 
 @pytest.fixture(scope="module")

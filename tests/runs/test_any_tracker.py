@@ -10,8 +10,8 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.runs.lists import Batch
 from aotlab.utils.signals import StopFlag
-from tests.drawn_clips import draw_box
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.drawn_clips import draw_box
+from aotlab_testing.repeating_tracker import RepeatingTracker
 
 SIZE = (32, 48)
 MASK = draw_box(SIZE, (4, 20), (6, 30), 3, np.uint8)

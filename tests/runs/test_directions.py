@@ -14,9 +14,9 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.runs.directions import track_both_directions, weigh_directions
 from aotlab.runs.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import draw_stripes, draw_texture, run_tracker
-from tests.limits import limit_file_size
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.repeating_tracker import RepeatingTracker
+from aotlab_testing.small_model import draw_stripes, draw_texture, run_tracker
 
 
 def make_prediction(ids, rows):

@@ -25,11 +25,11 @@ from aotlab.runs.job import Job, RunOptions
 from aotlab.runs.job_list import read_jobs
 from aotlab.runs.prepare import group_removals, prepare
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_box, write_plain
-from tests.marks import slow
-from tests.media.plate_files import write_film
-from tests.media.video_files import set_frame_count, write_texture
-from tests.numbered_videos import cut_end
+from aotlab_testing.drawn_clips import draw_box, write_plain
+from aotlab_testing.marks import slow
+from aotlab_testing.numbered_videos import cut_end
+from aotlab_testing.plate_files import write_film
+from aotlab_testing.video_files import set_frame_count, write_texture
 
 SIZE, LENGTH = (24, 32), 5
 labels = partial(draw_box, SIZE, (4, 12), (6, 20))

@@ -12,10 +12,10 @@ from aotlab.runs.inputs import parse_mask
 from aotlab.runs.job import Job
 from aotlab.runs.job_list import list_video_jobs, read_jobs
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import write_plain
-from tests.limits import make_pipe
-from tests.stored_results import write_results
-from tests.tools.track.runs import save
+from aotlab_testing.drawn_clips import write_plain
+from aotlab_testing.limits import make_pipe
+from aotlab_testing.video.runs import save
+from aotlab_testing.video.stored_results import write_results
 
 
 def test_csv_is_read(tmp_path):

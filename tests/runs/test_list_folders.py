@@ -22,9 +22,9 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.run_folder import RECORD
 from aotlab.utils.signals import StopFlag
-from tests.drawn_clips import write_images, write_masks
-from tests.limits import make_pipe
-from tests.stored_results import write_results
+from aotlab_testing.drawn_clips import write_images, write_masks
+from aotlab_testing.limits import make_pipe
+from aotlab_testing.video.stored_results import write_results
 
 OPTIONS = (TrackerOptions(), RunOptions(write=("masks",)))
 LOADER = LazyTracker(TrackerOptions())

@@ -22,9 +22,9 @@ from aotlab.runs.run import track
 from aotlab.runs.store import SOFT_LEVELS, Results
 from aotlab.runs.views import render
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import write_images
-from tests.engine.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
-from tests.stored_results import make_frame
+from aotlab_testing.drawn_clips import write_images
+from aotlab_testing.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
+from aotlab_testing.video.stored_results import make_frame
 
 EVERYTHING = RunOptions(write=tuple(list_outputs()), progress=False)
 

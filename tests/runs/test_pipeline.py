@@ -33,12 +33,12 @@ from aotlab.runs.run import run_job, track
 from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.run_folder import RECORD, require_inputs_outside
-from tests.drawn_clips import write_images
-from tests.engine.small_model import build, draw_stripes, draw_texture
-from tests.limits import limit_file_size
-from tests.marks import needs_posix
-from tests.processes import wait_for_event, wait_until
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.drawn_clips import write_images
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import wait_for_event, wait_until
+from aotlab_testing.repeating_tracker import RepeatingTracker
+from aotlab_testing.small_model import build, draw_stripes, draw_texture
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
 QUIET = RunOptions(progress=False)

@@ -5,7 +5,8 @@ import pytest
 
 from aotlab.media.masks import write_mask
 from aotlab.tools.check_data import main
-from tests import SAMPLE, miniatures
+from aotlab_testing import miniatures
+from aotlab_testing.files import SAMPLE
 
 
 def test_shipped_sample_is_clean(capsys):

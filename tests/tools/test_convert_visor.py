@@ -10,7 +10,7 @@ from aotlab.evaluation.benchmarks.visor import Frame, number_objects
 from aotlab.media.masks import read_mask
 from aotlab.tools.convert_visor import main
 from aotlab.utils.errors import InputError
-from tests.miniatures import open_dataset
+from aotlab_testing.miniatures import open_dataset
 
 
 def box(left, top, right, bottom):

@@ -9,7 +9,7 @@ from aotlab.evaluation.voting import vote
 from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.runs.store import Results
 from aotlab.tools.ensemble import main
-from tests.stored_results import write_results
+from aotlab_testing.video.stored_results import write_results
 
 
 def vote_by_hand(maps, weights):

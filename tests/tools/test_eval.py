@@ -14,12 +14,13 @@ from aotlab.evaluation.benchmarks import BUILT_IN
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
-from tests import miniatures, read_files
-from tests.drawn_clips import draw_moving_clip, stems_from, write_split
-from tests.engine.small_model import build
-from tests.limits import limit_file_size
-from tests.processes import run_python
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing import miniatures
+from aotlab_testing.drawn_clips import draw_moving_clip, stems_from, write_split
+from aotlab_testing.files import read_files
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.processes import run_python
+from aotlab_testing.repeating_tracker import RepeatingTracker
+from aotlab_testing.small_model import build
 
 
 @pytest.fixture

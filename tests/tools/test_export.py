@@ -10,7 +10,7 @@ from aotlab.export import export, verify
 from aotlab.export.verify import Agreement
 from aotlab.tools.export import main
 from aotlab.utils.errors import RunStopped
-from tests.drawn_clips import write_masks, write_plain
+from aotlab_testing.drawn_clips import write_masks, write_plain
 
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 

@@ -7,8 +7,8 @@ from PIL import Image
 from aotlab.benchmark.inspection import compare_identities, measure_attention
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.tools.inspect_model import main
-from tests import SAMPLE
-from tests.engine.small_model import build, draw_stripes, draw_texture
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.small_model import build, draw_stripes, draw_texture
 
 
 @pytest.mark.parametrize(("preset", "banks"), [("aott", 1), ("deaott", 1), ("msdeaott", 2), ("r50_aotl_rmem", 1)])

@@ -7,9 +7,10 @@ import pytest
 from aotlab.export import export
 from aotlab.tools.main import main
 from aotlab.utils.locks import locked_output
-from tests import SAMPLE, miniatures
+from aotlab_testing import miniatures
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.marks import slow
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
-from tests.marks import slow
 
 VIDEO = str(SAMPLE / "rabbit.mp4")
 COMMANDS = {

@@ -15,8 +15,9 @@ import pytest
 
 from aotlab.configs.files import ROOT
 from aotlab.tools.main import main
-from tests.drawn_clips import draw_moving_clip, stems_from, write_frames, write_labels
-from tests.engine.small_model import TINY_STAGE
+from aotlab_testing.drawn_clips import draw_moving_clip, stems_from, write_frames, write_labels
+from aotlab_testing.files import TINY_ENCODER
+from aotlab_testing.small_model import TINY_STAGE
 
 ENTRY_POINTS = """
 [aotlab.methods]
@@ -37,8 +38,6 @@ pairs = lab:Pairs
 area = lab:area
 """
 STEPS = 20
-ENCODER = ROOT / "tests" / "engine" / "tiny_encoder.py"
-"""File with a small encoder, so that the test takes seconds."""
 
 
 @pytest.fixture
@@ -93,7 +92,7 @@ def write_recipe(folder):
 @pytest.mark.slow
 def test_package_outside_the_repository(package, in_process, tmp_path, monkeypatch, capsys, unload):
     monkeypatch.chdir(tmp_path)
-    recipe, encoder = str(write_recipe(tmp_path)), f"--plugin={ENCODER}"
+    recipe, encoder = str(write_recipe(tmp_path)), f"--plugin={TINY_ENCODER}"
     dataset = ["--dataset", "pairs", "--root", "data/pairs"]
 
     assert main(["train", "--config", recipe, encoder, "train.output=trained", "--log", "lines"]) == 0

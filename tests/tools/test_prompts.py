@@ -23,8 +23,8 @@ from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import sibling_path
-from tests.drawn_clips import draw_two_squares, segment_by_color, write_images
-from tests.tools.track.runs import Repeater
+from aotlab_testing.drawn_clips import draw_two_squares, segment_by_color, write_images
+from aotlab_testing.video.runs import Repeater
 
 LENGTH = 6
 LABELS = draw_two_squares(0)

@@ -13,10 +13,10 @@ from aotlab.evaluation.benchmarks import BUILT_IN
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.runs.store import Results
 from aotlab.tools.score import main
-from tests import miniatures
-from tests.drawn_clips import draw_box, write_images, write_masks
-from tests.limits import limit_file_size
-from tests.miniatures import open_dataset
+from aotlab_testing import miniatures
+from aotlab_testing.drawn_clips import draw_box, write_images, write_masks
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.miniatures import open_dataset
 
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")

@@ -11,8 +11,8 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import COMMANDS, MODULES, find_command
-from tests import SAMPLE
-from tests.processes import RUN_SECONDS, run_python
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.processes import RUN_SECONDS, run_python
 
 HEAVY = {
     "torch", "torchvision", "timm", "numpy", "pydantic", "cv2", "PIL", "scipy", "matplotlib", "av", "yaml", "tqdm",

@@ -17,8 +17,8 @@ from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.runs.store import Results
 from aotlab.tools.submit import main
 from aotlab.utils.errors import InputError
-from tests import miniatures
-from tests.mutations import change_json
+from aotlab_testing import miniatures
+from aotlab_testing.mutations import change_json
 
 SERVERS = {
     "davis2017": "deer/00000.png",

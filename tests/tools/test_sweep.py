@@ -10,7 +10,7 @@ import pytest
 from aotlab.benchmark.sweep import list_runs
 from aotlab.tools.sweep import main
 from aotlab.utils import plugins
-from tests import SAMPLE
+from aotlab_testing.files import SAMPLE
 
 DATA = ["--dataset", "davis2017", "--root", str(SAMPLE)]
 LINE = ["mini", "memory.frames=2,4", "train.seed=0,1", "--", "eval", *DATA]

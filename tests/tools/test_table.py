@@ -30,10 +30,10 @@ from aotlab.tools.cli.types import TrackerName
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
 from aotlab.utils.text import format_bytes
+from aotlab_testing.drawn_clips import draw_moving_clip, write_davis
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.small_model import to_published
 from tests.documents import check_command, split_blocks, split_words
-from tests.drawn_clips import draw_moving_clip, write_davis
-from tests.engine.small_model import to_published
-from tests.marks import needs_posix
 
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
 SMALL = """

@@ -13,10 +13,11 @@ from aotlab.configs.load import load_config
 from aotlab.dataloaders.training import phases
 from aotlab.engine.training.build import resolve_training
 from aotlab.tools.train import main
-from tests.engine.small_model import assert_same_weights, tiny_settings
+from aotlab_testing.files import TINY_ENCODER
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import WAIT_SECONDS, start_python, wait_until
+from aotlab_testing.small_model import assert_same_weights, tiny_settings
 from tests.engine.training.tiny_recipes import draw_sets
-from tests.marks import needs_posix
-from tests.processes import WAIT_SECONDS, start_python, wait_until
 
 SMALL = tiny_settings("aott")
 RECIPE = str(ROOT / "configs" / "recipes" / "mini.yaml")
@@ -150,7 +151,7 @@ def is_gone(group):
 ])  # fmt: skip
 def test_stopped_training_ends_with_all_its_workers(tmp_path, act, code, words):
     (tmp_path / "mine.py").write_text(BLOCK.format(act=act))
-    plugins = [f"--plugin={ROOT / 'tests' / 'engine' / 'tiny_encoder.py'}", f"--plugin={tmp_path / 'mine.py'}"]
+    plugins = [f"--plugin={TINY_ENCODER}", f"--plugin={tmp_path / 'mine.py'}"]
     settings = [*make_settings(), *SMALL, f"data.root={write_data(tmp_path)}", f"train.output={tmp_path / 'out'}"]
     settings += ["train.phases.0.steps=9", "data.workers=2", "model.method=mine"]
     with start_python("-m", "aotlab", "train", "--config", RECIPE, *plugins, *settings, start_new_session=True) as run:

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from aotlab.benchmark.vot import VotSession, fit_mask, serve
-from tests.drawn_clips import draw_disc
-from tests.processes import WAIT_SECONDS, start_python
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.drawn_clips import draw_disc
+from aotlab_testing.processes import WAIT_SECONDS, start_python
+from aotlab_testing.repeating_tracker import RepeatingTracker
 
 SIZE = (120, 160)
 disc = partial(draw_disc, SIZE)
@@ -99,7 +99,7 @@ def test_requests_get_masks_and_confidences(tmp_path):
 SERVER = """
 import trax
 from aotlab.benchmark.vot import COLOR, serve
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.repeating_tracker import RepeatingTracker
 server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOR], tracker_name="repeating", multiobject=True)
 serve(server, RepeatingTracker(), trax.Mask.create)
 server.quit()

@@ -8,8 +8,8 @@ import torch
 from aotlab.utils import distributed
 from aotlab.utils.distributed import Distributed, join_process_group
 from aotlab.utils.errors import InputError, RunStopped
-from tests.marks import needs_posix
-from tests.processes import reserve_port, run_python
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import reserve_port, run_python
 
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}

@@ -26,7 +26,7 @@ from aotlab.utils.files import (
     write_bytes,
 )
 from aotlab.utils.locks import remove_leftovers
-from tests.limits import limit_file_size, make_pipe
+from aotlab_testing.limits import limit_file_size, make_pipe
 
 NOT_PLAIN = [
     "", ".", "..", "../../evil", "/etc/evil", "a/b", "a\\b", "..\\evil", "C:evil", "c:\\evil", ".finished", "~/../x",

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked, locked_output, staging_folder
-from tests.processes import RUN_SECONDS, WAIT_SECONDS, read_line, start_python
+from aotlab_testing.processes import RUN_SECONDS, WAIT_SECONDS, read_line, start_python
 
 HOLD = """
 import sys, time

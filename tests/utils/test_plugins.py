@@ -15,9 +15,9 @@ from aotlab.media.regions import VideoInfo
 from aotlab.runs.inputs import read_annotations
 from aotlab.runs.outputs import make_output
 from aotlab.utils import plugins
-from tests.drawn_clips import write_plain
-from tests.stored_results import write_results
-from tests.tools.track.runs import Repeater, save, track
+from aotlab_testing.drawn_clips import write_plain
+from aotlab_testing.video.runs import Repeater, save, track
+from aotlab_testing.video.stored_results import write_results
 
 PACKAGE = """
 import numpy as np

@@ -4,7 +4,7 @@ import pytest
 
 from aotlab.utils import provenance
 from aotlab.utils.provenance import COMMIT_FILE, describe_program, describe_versions
-from tests.processes import commit_all
+from aotlab_testing.processes import commit_all
 
 
 def test_program_is_described(monkeypatch):

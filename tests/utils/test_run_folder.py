@@ -10,8 +10,8 @@ import pytest
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.run_folder import RECORD, RunFolder, describe_changes, read_lines, remove_files, write_record
-from tests import read_files
-from tests.marks import needs_posix
+from aotlab_testing.files import read_files
+from aotlab_testing.marks import needs_posix
 
 EARLIER, OTHER = {"weights": {"name": "a", "sha256": "1"}}, {"weights": {"name": "b", "sha256": "2"}}
 

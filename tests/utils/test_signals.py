@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from aotlab.utils.signals import stop_flag
-from tests.processes import WAIT_SECONDS, wait_for_event
+from aotlab_testing.processes import WAIT_SECONDS, wait_for_event
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, WriteBehind
-from tests.processes import WAIT_SECONDS, wait_for_event, wait_until
+from aotlab_testing.processes import WAIT_SECONDS, wait_for_event, wait_until
 
 
 def negate(items):

@@ -14,8 +14,8 @@ from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap, write_versioned
-from tests.mutations import mutate_tree
-from tests.stored_results import write_results
+from aotlab_testing.mutations import mutate_tree
+from aotlab_testing.video.stored_results import write_results
 
 KIND = FileKind("record", 3, "write it again")
 CONTENT = {"name": "a", "frames": 3, "seconds": 1.5, "error": None, "masks": ["a.png"], "inputs": {"video": {"x": [1]}}}

@@ -138,7 +138,7 @@ def make_tracker(name: str, **options):
         return names["FlowTracker"]()
     if name == "aot":
         from aotlab import Tracker
-        from tests.engine.small_model import build
+        from aotlab_testing.small_model import build
 
         return Tracker(*build())
     if name == "cutie":

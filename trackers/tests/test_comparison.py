@@ -8,7 +8,7 @@ import pytest
 from aotlab.export.synthetic_clip import draw_clip
 from aotlab.tools.eval import main as evaluate
 from aotlab.tools.score import main as score
-from tests.drawn_clips import write_images, write_masks
+from aotlab_testing.drawn_clips import write_images, write_masks
 from trackers.tests.models import build_sam, read_tutorial
 
 VIDEOS = ("a", "b", "c", "d")

@@ -6,7 +6,7 @@ import aotlab
 from aotlab import sdk
 from aotlab.tools.weights import main as list_weights
 from aotlab.utils.plugins import TRACKER_PLUGINS, list_plugins
-from tests.imports import list_imports
+from aotlab_testing.imports import list_imports
 
 SOURCES = sorted((Path(__file__).resolve().parents[1] / "src").rglob("*.py"))
 PUBLIC = {

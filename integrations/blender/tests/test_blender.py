@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from aotlab import RunOptions, open_frames, track
-from tests.media.plate_files import PLATE_FILES, SIZE
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.plate_files import PLATE_FILES, SIZE
+from aotlab_testing.repeating_tracker import RepeatingTracker
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from aotlab.dataloaders.training.clips import Clip
+from aotlab_testing.repeating_tracker import RepeatingTracker
 from research.bundled.benchmark_cuts import SHOT, ShotScores, compose_shots, format_rows, score_shots, track_shots
-from tests.repeating_tracker import RepeatingTracker
 
 
 def make_clip(color, size):

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from aotlab.media.masks import write_mask
+from aotlab_testing.drawn_clips import draw_box, draw_square, segment_by_color
 from research.bundled.benchmark_prompts import Case, Result, evaluate_case, format_table, main, read_held_out_cases
 from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_settings import PromptSource, PromptTraining
-from tests.drawn_clips import draw_box, draw_square, segment_by_color
 
 
 def drawn(truth):

@@ -5,10 +5,10 @@ import pytest
 
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.networks.weights.checkpoints import save_checkpoint
+from aotlab_testing.in_memory import write_images, write_masks, write_videos
+from aotlab_testing.small_model import build
 from research.bundled import compare_weights
 from research.bundled.compare_weights import SMALL_VIDEOS, Result, format_rows, keep_first_objects, main
-from tests.dataloaders.training.in_memory import write_images, write_masks, write_videos
-from tests.engine.small_model import build
 
 
 def make_result(mean, exchanged, probability):

@@ -10,12 +10,12 @@ from aotlab.dataloaders.training.layouts import read_video_folders
 from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
+from aotlab_testing.in_memory import rng
 from research.bundled.crossings import scene, sprites
 from research.bundled.crossings.__main__ import main
 from research.bundled.crossings.models import ModelRenderer, build_furniture
 from research.bundled.crossings.sprites import Sources, crop_sprite, list_objects
 from research.bundled.touching_clips import is_held_out
-from tests.dataloaders.training.in_memory import rng
 
 needs_opengl = pytest.mark.skipif(importlib.util.find_spec("moderngl") is None, reason="moderngl is not installed")
 

@@ -8,7 +8,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.schema import RulesConfig
 from aotlab.configs.settings import changed
 from aotlab.networks.weights.checkpoints import read_settings
-from tests.processes import WAIT_SECONDS
+from aotlab_testing.processes import WAIT_SECONDS
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 

@@ -7,6 +7,7 @@ import pytest
 
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.dataloaders.training.sets import ImageSet
+from aotlab_testing.in_memory import rng, write_videos
 from research.bundled.benchmark_touching import (
     count_switches,
     expected_calibration_error,
@@ -27,7 +28,6 @@ from research.bundled.touching_clips import (
     open_static_part,
     paste_touching,
 )
-from tests.dataloaders.training.in_memory import rng, write_videos
 
 SIDE = 96
 

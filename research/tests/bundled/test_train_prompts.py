@@ -19,6 +19,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.prompting.weights import load_prompt_network
 from aotlab.utils.errors import InputError
+from aotlab_testing.small_model import assert_same_weights, tiny_settings
 from research.bundled.clicks import jaccard
 from research.bundled.prompt_samples import (
     Sample,
@@ -33,7 +34,6 @@ from research.bundled.prompt_settings import PromptSource, PromptTraining, load_
 from research.bundled.simulated_prompts import add_correction, distort_mask, draw_first_prompt
 from research.bundled.touching_clips import is_held_out
 from research.bundled.train_prompts import PromptTrainer, draw_batch, main, prompt_loss
-from tests.engine.small_model import assert_same_weights, tiny_settings
 
 TRAINING = PromptTraining(
     sources=[PromptSource(path="static", folder="squares")], steps=3, batch=2, size=49, blocks=1, encoder_from=1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -13,25 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import SAMPLE
-from tests.processes import WAIT_SECONDS
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.processes import WAIT_SECONDS
 
 SEQUENCE = "pond"
 FRAMES = SAMPLE / "JPEGImages" / "480p" / SEQUENCE
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None
-)
-"""A browser without windows, which loads a page in two thirds of the time, or any."""
 RUNNING_JOB = {
     "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
     "step": 1, "problem": None,
 }  # fmt: skip
 """Message about a job that tracks."""
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-    "--renderer-process-limit=1",  # the start of a process takes longer than the page
-]  # fmt: skip
 VIEWPORT = {"width": 1280, "height": 690}
 WATCH = """
 window.counts = { done: 0, ended: 0 };
@@ -46,13 +36,6 @@ PIXEL = """([x, y]) => {
     return [...view.getContext('2d').getImageData(x - box.left, y - box.top, 1, 1).data];
 }"""
 
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)")
-
-
-def iou(first, second):
-    """Return the intersection over union of two masks."""
-    return (first & second).sum() / max(1, (first | second).sum())
-
 
 def hold_first_answer():
     """Return a list, which receives the first route and its answer, and a handler that lets later requests through."""
@@ -65,12 +48,6 @@ def hold_first_answer():
             held.append((route, route.fetch()))
 
     return held, answer
-
-
-def find_violations(tab):
-    """Run axe-core on the page; return its violations."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    return [violation["id"] for violation in axe.Axe().run(tab).response["violations"]]
 
 
 class Page:

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from aotlab.sdk import Annotations, Region, encode_rle
-from tests.drawn_clips import draw_two_squares, write_images
-from tests.media import video_files
+from aotlab_testing.drawn_clips import draw_two_squares, write_images
+from aotlab_testing.video import written_video
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 truth = draw_two_squares
@@ -24,7 +24,7 @@ def draw_folder(folder, length=LENGTH):
 
 def write_video(path):
     """Write a video of `LENGTH` frames, 60×40."""
-    video_files.write_video(path, [image(index) for index in range(LENGTH)], 25)
+    written_video.write_video(path, [image(index) for index in range(LENGTH)], 25)
 
 
 def find_frame_number(frame):

@@ -11,12 +11,12 @@ from aotlab_studio.batch import open_clips
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server.batch_app import build_batch_app
+from aotlab_testing.processes import WAIT_SECONDS
 from studio.tests.annotation.browser import VIEWPORT, Page, open_list
 from studio.tests.annotation.clips import draw_folder
 from studio.tests.annotation.results import open_clip, write_results
 from studio.tests.annotation.served import Served
 from studio.tests.annotation.sessions import draw, open_session
-from tests.processes import WAIT_SECONDS
 
 
 @pytest.fixture(autouse=True, scope="session")

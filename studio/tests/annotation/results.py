@@ -15,11 +15,11 @@ from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
 from aotlab_studio.utils.files import write_json
+from aotlab_testing.drawn_clips import segment_by_color
+from aotlab_testing.processes import wait_until
+from aotlab_testing.video.stored_results import make_frame
 from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
 from studio.tests.annotation.trackers import TruthTracker
-from tests.drawn_clips import segment_by_color
-from tests.processes import wait_until
-from tests.stored_results import make_frame
 
 
 def store_results(folder, video, labels, **values):

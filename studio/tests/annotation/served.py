@@ -9,7 +9,7 @@ import numpy as np
 from websockets.sync.client import connect
 
 from aotlab_studio.server import app as web
-from tests.processes import WAIT_SECONDS
+from aotlab_testing.processes import WAIT_SECONDS
 
 TOKEN = "secret"
 

@@ -13,10 +13,10 @@ from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import LoadedTracker
+from aotlab_testing.drawn_clips import segment_by_color
+from aotlab_testing.processes import WAIT_SECONDS, wait_until
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.trackers import HeldTracker, TruthTracker
-from tests.drawn_clips import segment_by_color
-from tests.processes import WAIT_SECONDS, wait_until
 
 
 def hold(session, count):

@@ -28,13 +28,13 @@ from aotlab_studio.session.actions import Describe
 from aotlab_studio.session.export import export_masks
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
+from aotlab_testing.drawn_clips import write_plain
+from aotlab_testing.marks import needs_posix, slow
+from aotlab_testing.processes import WAIT_SECONDS, read_line, run_python, start_python, wait_for_event
+from aotlab_testing.small_model import build, draw_stripes, draw_texture
 from studio.tests.annotation.clips import annotate_labels, draw_folder
 from studio.tests.annotation.results import change_record, store_results
 from studio.tests.annotation.sessions import list_labels, list_tracked_frames, set_mask
-from tests.drawn_clips import write_plain
-from tests.engine.small_model import build, draw_stripes, draw_texture
-from tests.marks import needs_posix, slow
-from tests.processes import WAIT_SECONDS, read_line, run_python, start_python, wait_for_event
 
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
 

@@ -24,6 +24,10 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.document.states import list_outdated
 from aotlab_studio.session.actions import Export, Track, run_action
 from aotlab_studio.session.opening import open_document
+from aotlab_testing.drawn_clips import write_plain
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.mutations import replace_values
+from aotlab_testing.processes import kill_at_call, survives_in_subprocess
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.results import write_results
 from studio.tests.annotation.sessions import (
@@ -38,10 +42,6 @@ from studio.tests.annotation.sessions import (
     run_job,
     set_mask,
 )
-from tests.drawn_clips import write_plain
-from tests.limits import limit_file_size
-from tests.mutations import replace_values
-from tests.processes import kill_at_call, survives_in_subprocess
 
 
 @pytest.mark.parametrize("version", [b"12", b"13", b"999"])

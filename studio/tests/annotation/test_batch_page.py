@@ -9,13 +9,9 @@ import pytest
 from aotlab_studio.batch import open_clips
 from aotlab_studio.document import editing
 from aotlab_studio.server.batch_app import build_batch_app
-from studio.tests.annotation.browser import (
-    Page,
-    find_violations,
-    hold_first_answer,
-    needs_browser,
-    open_list,
-)
+from aotlab_testing.browser import find_violations, needs_browser
+from aotlab_testing.processes import wait_until
+from studio.tests.annotation.browser import Page, hold_first_answer, open_list
 from studio.tests.annotation.clips import draw_folder, write_video
 from studio.tests.annotation.results import (
     change_record,
@@ -26,7 +22,6 @@ from studio.tests.annotation.results import (
     wait_until_tracked,
 )
 from studio.tests.annotation.sessions import draw
-from tests.processes import wait_until
 
 pytestmark = needs_browser
 

@@ -13,8 +13,8 @@ from aotlab_studio import annotate as cli
 from aotlab_studio.batch import open_clips
 from aotlab_studio.session.actions import SetModel
 from aotlab_studio.tracking.models import TrackerLoader
+from aotlab_testing.processes import WAIT_SECONDS, wait_until
 from studio.tests.annotation.results import open_clip
-from tests.processes import WAIT_SECONDS, wait_until
 
 
 def test_documented_program_marks_all_clips_as_done(batch, served_list):

@@ -14,6 +14,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.session.actions import Describe
 from aotlab_studio.session.opening import open_document
+from aotlab_testing.processes import wait_for_event, wait_until
 from studio.tests.annotation.clips import LENGTH, draw_folder, truth
 from studio.tests.annotation.results import (
     change_record,
@@ -36,7 +37,6 @@ from studio.tests.annotation.sessions import (
     wait_for,
 )
 from studio.tests.annotation.trackers import TruthTracker
-from tests.processes import wait_for_event, wait_until
 
 
 def test_drawn_clips_of_a_list_are_tracked(tmp_path, make_batch):

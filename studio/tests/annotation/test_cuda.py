@@ -8,8 +8,8 @@ import pytest
 
 from aotlab.configs.load import load_config
 from aotlab_studio.tracking.spans import Span, track_span
-from tests.engine.fake_cuda import record_transfers
-from tests.engine.small_model import draw_stripes, tiny_settings
+from aotlab_testing.fake_cuda import record_transfers
+from aotlab_testing.small_model import draw_stripes, tiny_settings
 
 
 def track(tracker, frames):

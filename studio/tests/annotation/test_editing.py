@@ -19,10 +19,10 @@ from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import Segment, run_action
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.uploads import load_upload
+from aotlab_testing.drawn_clips import draw_box
+from aotlab_testing.processes import WAIT_SECONDS
 from studio.tests.annotation.clips import HEIGHT, WIDTH, png, square, truth
 from studio.tests.annotation.sessions import draw, draw_and_track, find_pending, list_labels, list_titles, set_mask
-from tests.drawn_clips import draw_box
-from tests.processes import WAIT_SECONDS
 
 
 def test_stroke_is_a_round_brush_along_its_points(document):

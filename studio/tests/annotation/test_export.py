@@ -21,6 +21,8 @@ from aotlab_studio.protocol import ExportEvent, ExportResult
 from aotlab_studio.session.actions import CancelExport, Export, ListFramesToCheck, run_action
 from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.processes import kill_at_call, survives_in_subprocess
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, square, truth
 from studio.tests.annotation.sessions import (
     draw,
@@ -30,8 +32,6 @@ from studio.tests.annotation.sessions import (
     run_job,
 )
 from studio.tests.annotation.trackers import TruthTracker
-from tests.limits import limit_file_size
-from tests.processes import kill_at_call, survives_in_subprocess
 
 
 def track_part(session):

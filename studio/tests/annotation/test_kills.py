@@ -17,11 +17,11 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import find_project
 from aotlab_studio.server import app as web
 from aotlab_studio.session.actions import run_action
+from aotlab_testing.marks import slow
+from aotlab_testing.processes import WAIT_SECONDS
 from studio.tests.annotation.clips import LENGTH, draw_folder
 from studio.tests.annotation.served import TOKEN
 from studio.tests.annotation.sessions import draw_and_track, open_session
-from tests.marks import slow
-from tests.processes import WAIT_SECONDS
 
 STROKES = 30
 

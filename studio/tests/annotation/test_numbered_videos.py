@@ -10,9 +10,9 @@ from PIL import Image
 
 from aotlab import InputError, Prediction, open_frames
 from aotlab_studio.session.actions import Export
+from aotlab_testing.marks import slow
+from aotlab_testing.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
 from studio.tests.annotation.sessions import open_session, run_job, set_mask
-from tests.marks import slow
-from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
 
 LENGTH = 40
 

@@ -12,11 +12,12 @@ from PIL import Image
 
 from aotlab_studio.document.editing import Paint
 from aotlab_studio.document.snapshot import Snapshot
-from studio.tests.annotation.browser import Page, Wire, needs_browser
+from aotlab_testing.browser import needs_browser
+from aotlab_testing.marks import slow
+from aotlab_testing.processes import wait_for_event, wait_until
+from studio.tests.annotation.browser import Page, Wire
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw, list_titles, run_job
-from tests.marks import slow
-from tests.processes import wait_for_event, wait_until
 
 pytestmark = needs_browser
 

@@ -9,10 +9,11 @@ import threading
 import numpy as np
 import pytest
 
-from studio.tests.annotation.browser import Page, needs_browser
+from aotlab_testing.browser import needs_browser
+from aotlab_testing.marks import slow
+from studio.tests.annotation.browser import Page
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder
 from studio.tests.annotation.sessions import draw, open_session
-from tests.marks import slow
 
 pytestmark = needs_browser
 

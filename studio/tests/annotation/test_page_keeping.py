@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from studio.tests.annotation.browser import needs_browser
+from aotlab_testing.browser import needs_browser
 from studio.tests.annotation.sessions import (
     draw,
     draw_and_track,

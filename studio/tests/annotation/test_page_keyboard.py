@@ -8,10 +8,10 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session.actions import Describe
-from studio.tests.annotation.browser import iou, needs_browser
+from aotlab_testing.browser import iou, needs_browser
+from aotlab_testing.marks import slow
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import draw, draw_and_track, refresh_review
-from tests.marks import slow
 
 pytestmark = needs_browser
 

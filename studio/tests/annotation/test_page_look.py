@@ -8,9 +8,10 @@ from unittest.mock import Mock
 import pytest
 
 from aotlab import InputError
-from studio.tests.annotation.browser import VIEWPORT, Page, find_violations, needs_browser
+from aotlab_testing.browser import find_violations, needs_browser
+from aotlab_testing.marks import slow
+from studio.tests.annotation.browser import VIEWPORT, Page
 from studio.tests.annotation.sessions import draw, hold, start_job, wait_for
-from tests.marks import slow
 
 pytestmark = needs_browser
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from aotlab_studio.document import editing
-from studio.tests.annotation.browser import Wire, needs_browser
+from aotlab_testing.browser import needs_browser
+from aotlab_testing.processes import wait_until
+from studio.tests.annotation.browser import Wire
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import draw, draw_and_track, hold, start_job, wait_for
 from studio.tests.annotation.trackers import TruthTracker
-from tests.processes import wait_until
 
 pytestmark = needs_browser
 

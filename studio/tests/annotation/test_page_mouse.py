@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from aotlab.media.prompt import mask_to_box
-from studio.tests.annotation.browser import VIEWPORT, Page, Wire, iou, needs_browser
+from aotlab_testing.browser import iou, needs_browser
+from aotlab_testing.marks import slow
+from aotlab_testing.processes import wait_for_event
+from studio.tests.annotation.browser import VIEWPORT, Page, Wire
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw, set_mask
 from studio.tests.annotation.trackers import segment_stripes
-from tests.marks import slow
-from tests.processes import wait_for_event
 
 pytestmark = needs_browser
 

@@ -12,10 +12,11 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.schema import ClassRule, Schema
-from studio.tests.annotation.browser import Page, Wire, needs_browser
+from aotlab_testing.browser import needs_browser
+from aotlab_testing.marks import slow
+from studio.tests.annotation.browser import Page, Wire
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw
-from tests.marks import slow
 
 pytestmark = needs_browser
 

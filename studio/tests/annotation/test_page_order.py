@@ -11,10 +11,11 @@ from PIL import Image
 
 from aotlab_studio.document import editing
 from aotlab_studio.review.checks import Check
-from studio.tests.annotation.browser import Wire, needs_browser
+from aotlab_testing.browser import needs_browser
+from aotlab_testing.marks import slow
+from studio.tests.annotation.browser import Wire
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.sessions import draw, hold, list_titles, refresh_review, start_job, wait_for
-from tests.marks import slow
 
 pytestmark = needs_browser
 

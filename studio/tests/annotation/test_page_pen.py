@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studio.tests.annotation.browser import iou, needs_browser
+from aotlab_testing.browser import iou, needs_browser
 from studio.tests.annotation.clips import truth
 from studio.tests.annotation.trackers import segment_stripes
 

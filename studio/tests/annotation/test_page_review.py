@@ -12,7 +12,9 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.session.actions import Describe
-from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, needs_browser
+from aotlab_testing.browser import needs_browser
+from aotlab_testing.processes import wait_for_event, wait_until
+from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire
 from studio.tests.annotation.clips import LENGTH
 from studio.tests.annotation.sessions import (
     draw,
@@ -23,7 +25,6 @@ from studio.tests.annotation.sessions import (
     start_job,
     wait_for,
 )
-from tests.processes import wait_for_event, wait_until
 
 pytestmark = needs_browser
 

@@ -15,14 +15,15 @@ from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import encode_json
-from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, hold_first_answer, needs_browser
+from aotlab_testing.browser import needs_browser
+from aotlab_testing.drawn_clips import segment_by_color
+from aotlab_testing.marks import slow
+from aotlab_testing.processes import WAIT_SECONDS, wait_for_event
+from studio.tests.annotation.browser import RUNNING_JOB, Page, Wire, hold_first_answer
 from studio.tests.annotation.clips import draw_folder
 from studio.tests.annotation.served import TOKEN, Served
 from studio.tests.annotation.sessions import draw, open_session, refresh_review
 from studio.tests.annotation.trackers import TruthTracker
-from tests.drawn_clips import segment_by_color
-from tests.marks import slow
-from tests.processes import WAIT_SECONDS, wait_for_event
 
 pytestmark = needs_browser
 

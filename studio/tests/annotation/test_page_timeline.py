@@ -8,7 +8,8 @@ from fractions import Fraction
 import pytest
 
 from aotlab_studio.document import editing
-from studio.tests.annotation.browser import VIEWPORT, Page, Wire, needs_browser
+from aotlab_testing.browser import needs_browser
+from studio.tests.annotation.browser import VIEWPORT, Page, Wire
 from studio.tests.annotation.clips import LENGTH
 from studio.tests.annotation.sessions import draw, draw_and_track
 

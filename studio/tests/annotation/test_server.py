@@ -33,12 +33,12 @@ from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.prompting import Prompter
 from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
+from aotlab_testing.drawn_clips import segment_by_color
+from aotlab_testing.processes import WAIT_SECONDS, reserve_port, wait_for_event, wait_until
 from studio.tests.annotation.clips import LENGTH, draw_folder, png, square, truth
 from studio.tests.annotation.served import TOKEN, Served, decode_labels
 from studio.tests.annotation.sessions import draw, open_session, run_job
 from studio.tests.annotation.trackers import TruthTracker
-from tests.drawn_clips import segment_by_color
-from tests.processes import WAIT_SECONDS, reserve_port, wait_for_event, wait_until
 
 
 def test_token_becomes_a_strict_cookie(served):

@@ -18,11 +18,11 @@ from aotlab_studio.document.states import list_outdated
 from aotlab_studio.session.actions import Describe
 from aotlab_studio.session.export import snapshot_for_export
 from aotlab_studio.session.opening import open_document
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.processes import read_line, start_python
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.results import store_results
 from studio.tests.annotation.sessions import change_rows, draw, draw_and_track, list_tracked_frames, run_job, set_mask
-from tests.limits import limit_file_size
-from tests.processes import read_line, start_python
 
 
 def test_scores_belong_to_the_shown_masks(session):

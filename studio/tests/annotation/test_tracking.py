@@ -22,6 +22,7 @@ from aotlab_studio.document.states import find_outdated, list_outdated
 from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import Describe, Export, ListFramesToCheck, Stop, Track, run_action
 from aotlab_studio.session.session import UnfinishedError
+from aotlab_testing.processes import wait_for_event, wait_until
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import (
     draw,
@@ -38,7 +39,6 @@ from studio.tests.annotation.sessions import (
     wait_for,
 )
 from studio.tests.annotation.trackers import TruthTracker
-from tests.processes import wait_for_event, wait_until
 
 
 def test_forward_reaches_the_end_and_backward_the_start(session):

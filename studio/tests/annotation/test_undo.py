@@ -11,6 +11,7 @@ from aotlab_studio.document.log import Changes, Layer, State
 from aotlab_studio.document.masks import LayerFrame
 from aotlab_studio.document.scores import Score
 from aotlab_studio.session.actions import run_action
+from aotlab_testing.processes import wait_until
 from studio.tests.annotation.clips import square
 from studio.tests.annotation.sessions import (
     draw,
@@ -21,7 +22,6 @@ from studio.tests.annotation.sessions import (
     open_session,
     wait_for,
 )
-from tests.processes import wait_until
 
 
 def test_state_has_the_fields_of_changes():

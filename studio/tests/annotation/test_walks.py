@@ -17,12 +17,13 @@ from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
-from studio.tests.annotation.browser import FRAMES, SEQUENCE, Page, iou, needs_browser
+from aotlab_testing.browser import iou, needs_browser
+from aotlab_testing.files import SAMPLE
+from aotlab_testing.processes import WAIT_SECONDS, read_line, start_python
+from studio.tests.annotation.browser import FRAMES, SEQUENCE, Page
 from studio.tests.annotation.clips import LENGTH, annotate_labels, draw_folder, truth
 from studio.tests.annotation.sessions import open_session
 from studio.tests.annotation.trackers import TruthTracker
-from tests import SAMPLE
-from tests.processes import WAIT_SECONDS, read_line, start_python
 
 pytestmark = [needs_browser, pytest.mark.slow]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.media.sample import SIZE, draw_labels
+from aotlab_testing.video.sample import SIZE, draw_labels
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from aotlab_studio.formats.cvat import format_cvat
 from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
+from aotlab_testing.marks import slow
+from aotlab_testing.mutations import check_mutations, corrupt_bytes, read_error
+from aotlab_testing.video.sample import VIDEO, read_masks, sample_annotations
 from studio.tests.formats.examples import labelme, png, shape
-from tests.marks import slow
-from tests.media.sample import VIDEO, read_masks, sample_annotations
-from tests.mutations import check_mutations, corrupt_bytes, read_error
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
 """Replacements of every attribute and text of an XML file."""

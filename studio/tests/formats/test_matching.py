@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from tests.media.named_masks import SIZE, check_masks_by_name, given_names, write_files, write_format
+from aotlab_testing.video.named_masks import SIZE, check_masks_by_name, given_names, write_files, write_format
 
 
 def write_labelme(path, stem, mask):

@@ -15,8 +15,8 @@ from aotlab.sdk import encode_rle, find_mask_writer, list_mask_formats, read_ann
 from aotlab_studio.formats.colors import read_label_map
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
+from aotlab_testing.video.sample import SIZE, VIDEO, draw_labels, sample_annotations
 from studio.tests.formats.examples import labelme, png, shape
-from tests.media.sample import SIZE, VIDEO, draw_labels, sample_annotations
 
 TRACK = """<annotations><version>1.1</version>
 <meta><task><original_size><width>40</width><height>24</height></original_size></task></meta>

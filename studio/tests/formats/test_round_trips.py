@@ -27,8 +27,8 @@ from aotlab.sdk import (
 from aotlab_studio.convert import convert
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
+from aotlab_testing.video.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 from studio.tests.annotation.clips import annotate_labels
-from tests.media.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
 OUTLINES = ("cvat polygons", "yolo")
 """Formats that fill holes and smooth staircases."""

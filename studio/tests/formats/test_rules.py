@@ -14,8 +14,8 @@ from aotlab.internal import require_ids
 from aotlab.media.masks import PALETTE
 from aotlab.media.rle import compress_rle
 from aotlab.sdk import Annotations, Region, encode_rle, find_mask_writer, read_annotations
+from aotlab_testing.video.sample import SIZE, VIDEO
 from studio.tests.formats.examples import labelme, png, shape
-from tests.media.sample import SIZE, VIDEO
 
 HEIGHT, WIDTH = SIZE
 UNNAMED = replace(VIDEO, frame_names=None)

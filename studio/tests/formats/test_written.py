@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from aotlab.sdk import read_annotations
+from aotlab_testing.video.sample import VIDEO
 from studio.tests.formats.written.write_files import LENGTH, NAMES, draw_labels, list_objects
-from tests.media.sample import VIDEO
 
 FOLDER = Path(__file__).parent / "written"
 NUMBERED_FROM_1 = replace(VIDEO, frame_names=None, start_number=1)

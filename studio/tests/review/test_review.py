@@ -21,8 +21,8 @@ from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview, find
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail
 from aotlab_studio.review.signals import ReviewSignals, measure_far, measure_flip, measure_fragment
 from aotlab_studio.utils.files import write_json
+from aotlab_testing.video.stored_results import make_frame
 from studio.tests.annotation.results import open_clip
-from tests.stored_results import make_frame
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 

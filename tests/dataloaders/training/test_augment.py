@@ -15,7 +15,7 @@ from aotlab.dataloaders.training.augment import (
     make_image_clip,
     make_video_clip,
 )
-from tests.dataloaders.training.in_memory import CROP, color_mask, phase, rng
+from aotlab_testing.in_memory import CROP, color_mask, phase, rng
 
 
 def draw_rectangle(shape=(50, 70), value=3):

@@ -6,7 +6,7 @@ import pytest
 from aotlab.dataloaders.training.clips import MAX_OBJECTS, Clip, merge_clips, relabel
 from aotlab.dataloaders.training.sets import ImageSet, choose_frames, is_reference_frame, sample_clip
 from aotlab.utils.errors import InputError
-from tests.dataloaders.training.in_memory import CROP, MemoryImage, draw_blocks, make_frames, phase, rng
+from aotlab_testing.in_memory import CROP, MemoryImage, draw_blocks, make_frames, phase, rng
 
 
 def make_clip(labels):

@@ -13,7 +13,7 @@ from aotlab.dataloaders.training.layouts import open_set
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.media.rle import encode_rle
 from aotlab.utils.errors import InputError
-from tests.mutations import change_json
+from aotlab_testing.mutations import change_json
 
 HEIGHT, WIDTH = 40, 60
 

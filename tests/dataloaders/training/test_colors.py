@@ -14,7 +14,7 @@ from aotlab.dataloaders.training.augment import (
     jitter_colors,
     random_gray_and_blur,
 )
-from tests.dataloaders.training.in_memory import rng
+from aotlab_testing.in_memory import rng
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from aotlab.dataloaders.training.clips import (
     random_entering_motion,
     random_motion,
 )
-from tests.dataloaders.training.in_memory import rng
+from aotlab_testing.in_memory import rng
 
 SIDE = 80
 FIRST, SECOND = 60, 220

@@ -28,9 +28,9 @@ from aotlab.dataloaders.training.mixture import (
 from aotlab.dataloaders.training.phases import open_mixture
 from aotlab.dataloaders.training.sets import ImageSet
 from aotlab.utils.errors import InputError, RunStopped
-from tests.dataloaders.training.in_memory import CROP, MemoryImage, draw_blocks, phase, write_videos
-from tests.marks import needs_posix
-from tests.processes import wait_until
+from aotlab_testing.in_memory import CROP, MemoryImage, draw_blocks, phase, write_videos
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import wait_until
 
 VIDEOS, STATIC = SourceConfig(path="videos", max_gap=2), SourceConfig(path="static", kind="static")
 

@@ -16,8 +16,8 @@ from aotlab.dataloaders.training.phases import open_phases
 from aotlab.dataloaders.training.sets import VideoSet
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from tests.dataloaders.training.in_memory import write_videos
-from tests.drawn_clips import write_list
+from aotlab_testing.drawn_clips import write_list
+from aotlab_testing.in_memory import write_videos
 
 RECIPE = "configs/recipes/finetune.yaml"
 

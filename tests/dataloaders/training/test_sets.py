@@ -14,8 +14,8 @@ from aotlab.dataloaders.training.layouts import READERS, open_set
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, list_frame_pairs
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import write_list, write_noise
-from tests.mutations import raises_one_sentence
+from aotlab_testing.drawn_clips import write_list, write_noise
+from aotlab_testing.mutations import raises_one_sentence
 
 SIZE = 24, 32
 IDS = np.zeros(SIZE, np.uint8)

@@ -6,8 +6,8 @@ import torch
 from torchvision.transforms import RandomResizedCrop
 
 from aotlab.dataloaders.training.augment import random_affine_matrix, random_box
-from tests.dataloaders.training.in_memory import rng
-from tests.marks import slow
+from aotlab_testing.in_memory import rng
+from aotlab_testing.marks import slow
 
 
 @pytest.mark.parametrize("shape", [(300, 400), *slow(((300, 620),), ((620, 300),))])

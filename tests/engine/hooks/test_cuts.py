@@ -11,7 +11,7 @@ from aotlab.engine.recurrence import segment_frame
 from aotlab.engine.tracking.groups import find_indices, merge_logits
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.runs.directions import track_both_directions
-from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 CUTS = "rules.cuts=true", "rules.after_cut=continue"
 

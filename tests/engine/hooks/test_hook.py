@@ -11,7 +11,7 @@ from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.small_model import build, draw_stripes, draw_texture, run_tracker
 
 
 class Recorder(Hook):

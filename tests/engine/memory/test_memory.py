@@ -11,8 +11,8 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO, build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import BlockMemory, KeyValue
-from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, draw_memory, fill_bank, list_long_frames
-from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.frames import FRAME_BYTES, TOKENS, count_memory_bytes, draw_memory, fill_bank, list_long_frames
+from aotlab_testing.small_model import build, draw_stripes, draw_texture, run_tracker
 
 
 def long_addresses(bank):

@@ -11,7 +11,7 @@ from aotlab.configs.plugins import load_plugins
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import ERMU, FIFO, RMem, build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance
-from tests.engine.frames import FRAME_BYTES, TOKENS, count_memory_bytes, fill_bank, list_long_frames
+from aotlab_testing.frames import FRAME_BYTES, TOKENS, count_memory_bytes, fill_bank, list_long_frames
 
 BOUNDED = {"bounded_fifo": FIFO, "rmem": RMem, "ermu": ERMU}
 

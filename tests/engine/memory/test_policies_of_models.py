@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses
 from aotlab.networks.attention import Attention
 from aotlab.networks.model import KeyValue, PropagatedFrame
-from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
 
 BOUNDED = ("bounded_fifo", "rmem", "ermu")
 

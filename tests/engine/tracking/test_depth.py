@@ -13,8 +13,8 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError
 from aotlab.utils.signals import StopFlag
-from tests.drawn_clips import write_images, write_masks
-from tests.engine import small_model
+from aotlab_testing import small_model
+from aotlab_testing.drawn_clips import write_images, write_masks
 
 
 def test_validation_scores_every_depth(tmp_path):

@@ -6,11 +6,11 @@ import torch
 
 from aotlab import InputError, Prediction, Tracker, TrackerOptions, sdk
 from aotlab.benchmark.ensemble import Branch, Ensemble, load_tracker
-from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.repeating_tracker import RepeatingTracker
+from aotlab_testing.small_model import build, draw_stripes, draw_texture, run_tracker
 
 PLUGIN = """
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.repeating_tracker import RepeatingTracker
 
 class Loader:
     settings = ("compute.compile", "memory.every")

@@ -15,7 +15,7 @@ from aotlab.engine.tracking.groups import (
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import ROUNDING, assert_same, build, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.small_model import ROUNDING, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 
 @pytest.mark.parametrize(("name", "ids"), [("aott", [4, 7, 9]), ("three_objects", [4, 7, 9, 300, 12])])

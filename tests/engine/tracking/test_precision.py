@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import build, draw_stripes, draw_texture, run_tracker
-from tests.marks import slow
+from aotlab_testing.marks import slow
+from aotlab_testing.small_model import build, draw_stripes, draw_texture, run_tracker
 
 
 def track_texture(*overrides, count=2):

@@ -7,7 +7,7 @@ from aotlab.configs.settings import changed
 from aotlab.engine.tracking.groups import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.export.export import resolve_export_config
-from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 
 @pytest.fixture(scope="module")

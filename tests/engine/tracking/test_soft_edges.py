@@ -6,7 +6,7 @@ import torch
 
 from aotlab.engine.tracking.soft_edges import soften_mask
 from aotlab.engine.tracking.tracker import Tracker
-from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture
+from aotlab_testing.small_model import assert_same, build, draw_stripes, draw_texture
 
 
 @pytest.fixture(params=[3, 2], ids=["one group", "two groups"])

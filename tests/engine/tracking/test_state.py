@@ -9,8 +9,8 @@ import torch
 from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
-from tests.marks import slow
+from aotlab_testing.marks import slow
+from aotlab_testing.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 LATE = {0: draw_stripes([4, 9]), 3: draw_stripes([0, 0, 5, 0, 7])}
 

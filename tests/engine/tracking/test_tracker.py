@@ -13,7 +13,15 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
 from aotlab.networks.preprocess import normalize
-from tests.engine.small_model import assert_same, build, build_case, clip_batch, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.small_model import (
+    assert_same,
+    build,
+    build_case,
+    clip_batch,
+    draw_stripes,
+    draw_texture,
+    run_tracker,
+)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])

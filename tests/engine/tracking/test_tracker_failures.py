@@ -14,8 +14,8 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
-from tests.processes import WAIT_SECONDS, wait_for_event
+from aotlab_testing.processes import WAIT_SECONDS, wait_for_event
+from aotlab_testing.small_model import assert_same, build, draw_stripes, draw_texture, run_tracker
 
 FIRST, LATER, NEWEST = draw_stripes([1, 2]), draw_stripes([0, 0, 0, 0, 3, 4, 5, 6]), draw_stripes([7, 8, 9, 1])
 

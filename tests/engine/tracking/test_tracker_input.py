@@ -12,8 +12,8 @@ from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.optimize import optimize
 from aotlab.utils.errors import InputError
-from tests.engine.fake_cuda import forget_constants
-from tests.engine.small_model import HEIGHT, WIDTH, assert_same, build, draw_stripes, draw_texture, run_tracker
+from aotlab_testing.fake_cuda import forget_constants
+from aotlab_testing.small_model import HEIGHT, WIDTH, assert_same, build, draw_stripes, draw_texture, run_tracker
 
 
 @pytest.mark.parametrize(("mask", "words"), [

@@ -17,7 +17,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError
 from aotlab.utils.provenance import describe_versions
-from tests.engine.small_model import assert_same_weights, to_published
+from aotlab_testing.small_model import assert_same_weights, to_published
 from tests.engine.training.tiny_recipes import ALONE, phase, run_recipe
 
 

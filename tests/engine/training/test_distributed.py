@@ -4,6 +4,8 @@ import pytest
 
 from aotlab.engine.training.saved_states import list_saved_states
 from aotlab.tools import train
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import reserve_port, run_python
 from tests.engine.training.tiny_recipes import (
     WITHOUT_DROP_PATH,
     assert_same_steps,
@@ -11,15 +13,13 @@ from tests.engine.training.tiny_recipes import (
     steady_phase,
     write_recipe,
 )
-from tests.marks import needs_posix
-from tests.processes import reserve_port, run_python
 
 RANKS = """
 import os, sys
 from aotlab.engine.training import trainer
 from aotlab.tools import train
-from tests.engine.small_model import register_tiny_encoder
-from tests.processes import kill_at_call
+from aotlab_testing.small_model import register_tiny_encoder
+from aotlab_testing.processes import kill_at_call
 
 register_tiny_encoder()
 second = os.fork()

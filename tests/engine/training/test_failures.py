@@ -15,10 +15,10 @@ from aotlab.engine.training import printer, trainer, validation
 from aotlab.engine.training.saved_states import describe_failure
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
-from tests.engine.small_model import assert_same_weights, register_tiny_encoder
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.processes import kill_at_call, survives_in_subprocess
+from aotlab_testing.small_model import assert_same_weights, register_tiny_encoder
 from tests.engine.training.tiny_recipes import before_step, list_states, log_lines, phase, run_recipe, tiny_recipe
-from tests.limits import limit_file_size
-from tests.processes import kill_at_call, survives_in_subprocess
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5

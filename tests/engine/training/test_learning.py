@@ -8,7 +8,7 @@ import pytest
 from aotlab.dataloaders.training.phases import open_validation_videos
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.evaluation.label_scores import score_labels
-from tests.drawn_clips import draw_disc, write_images, write_list, write_masks
+from aotlab_testing.drawn_clips import draw_disc, write_images, write_list, write_masks
 from tests.engine.training.tiny_recipes import log_lines, phase, run_recipe, tiny_recipe
 
 

@@ -5,7 +5,7 @@ import torch
 
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from tests.engine.small_model import build_case, clip_batch, draw_stripes, draw_texture
+from aotlab_testing.small_model import build_case, clip_batch, draw_stripes, draw_texture
 
 
 @pytest.mark.parametrize("name", ["msdeaot", "paot 16 8 4"])

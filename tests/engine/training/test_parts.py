@@ -18,10 +18,10 @@ from aotlab.engine.training.optimization import list_trained
 from aotlab.engine.training.trainer import train
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.plugins import LOSS_PLUGINS
-from tests.engine.small_model import build, clip_batch, draw_stripes, draw_texture
+from aotlab_testing.marks import METHOD_PRESETS
+from aotlab_testing.mutations import raises_one_sentence
+from aotlab_testing.small_model import build, clip_batch, draw_stripes, draw_texture
 from tests.engine.training.tiny_recipes import ALONE, before_step, log_lines, phase, run_recipe
-from tests.marks import METHOD_PRESETS
-from tests.mutations import raises_one_sentence
 
 PACKAGE = """
 import torch

@@ -19,8 +19,8 @@ from aotlab.engine.training.trainer import train
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import BENCHMARK_PLUGINS, LAYOUT_PLUGINS, LOGGER_PLUGINS, TRANSFORM_PLUGINS
+from aotlab_testing.mutations import raises_one_sentence
 from tests.engine.training.tiny_recipes import ALONE, phase, run_recipe
-from tests.mutations import raises_one_sentence
 
 
 def draw_clip(config):

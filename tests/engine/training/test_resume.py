@@ -21,7 +21,8 @@ from aotlab.engine.training.saved_states import STATES, list_saved_states
 from aotlab.utils import plugins
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.plugins import LOSS_PLUGINS
-from tests.engine.small_model import assert_same_weights
+from aotlab_testing.mutations import raises_one_sentence
+from aotlab_testing.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import (
     before_step,
     draw_sets,
@@ -31,7 +32,6 @@ from tests.engine.training.tiny_recipes import (
     run_recipe,
     tiny_recipe,
 )
-from tests.mutations import raises_one_sentence
 
 EVERY = ["train.save_every=1", "train.keep=9"]
 PHASES = phase("first", steps=2, feed_predictions_after=0.5), phase("second", steps=2)

@@ -5,7 +5,7 @@ import sys
 
 from aotlab import load_model
 from aotlab.configs.files import ROOT
-from tests import SAMPLE
+from aotlab_testing.files import SAMPLE
 
 PATH = ROOT / "docs" / "concepts" / "train_aot.py"
 

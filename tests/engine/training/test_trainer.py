@@ -22,8 +22,9 @@ from aotlab.networks import build as networks
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import write_images, write_masks
-from tests.engine.small_model import assert_same_weights
+from aotlab_testing.drawn_clips import write_images, write_masks
+from aotlab_testing.mutations import raises_one_sentence
+from aotlab_testing.small_model import assert_same_weights
 from tests.engine.training.tiny_recipes import (
     ALONE,
     WITHOUT_DROP_PATH,
@@ -34,7 +35,6 @@ from tests.engine.training.tiny_recipes import (
     steady_phase,
     tiny_recipe,
 )
-from tests.mutations import raises_one_sentence
 
 BANK = "identity_bank.weight"
 

@@ -10,8 +10,8 @@ from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.scoring import score_videos
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.utils.signals import StopFlag
-from tests.drawn_clips import write_masks, write_plain
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.drawn_clips import write_masks, write_plain
+from aotlab_testing.repeating_tracker import RepeatingTracker
 
 SIZE = 24, 32
 

@@ -15,9 +15,9 @@ from aotlab.engine.training.record import RunRecord
 from aotlab.engine.training.saved_states import list_saved_states
 from aotlab.engine.training.trainer import train
 from aotlab.utils.distributed import Distributed
-from tests.dataloaders.training.in_memory import write_videos
-from tests.drawn_clips import write_list
-from tests.engine.small_model import TINY_STAGE, register_tiny_encoder
+from aotlab_testing.drawn_clips import write_list
+from aotlab_testing.in_memory import write_videos
+from aotlab_testing.small_model import TINY_STAGE, register_tiny_encoder
 
 WITHOUT_DROP_PATH = "model.stages.0.drop_path=0"
 """Override that removes randomness, so that another order of sums changes losses by rounding only."""

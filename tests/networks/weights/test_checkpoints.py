@@ -27,12 +27,12 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_same_weights, tiny_settings, to_published
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.marks import one_of_each_method, slow
+from aotlab_testing.mutations import raises_one_sentence
+from aotlab_testing.small_model import assert_same_weights, tiny_settings, to_published
 from tests.golden import synthetic
 from tests.golden.references import golden_table
-from tests.limits import limit_file_size
-from tests.marks import one_of_each_method, slow
-from tests.mutations import raises_one_sentence
 
 LAYOUTS = {
     "safetensors": lambda state, path: save_file(state, path.with_suffix(".safetensors")),

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
-from tests.engine.small_model import tiny_settings, to_published
-from tests.mutations import BOMB, raises_one_sentence
+from aotlab_testing.mutations import BOMB, raises_one_sentence
+from aotlab_testing.small_model import tiny_settings, to_published
 
 TINY = tiny_settings("aott")
 ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module")

@@ -26,10 +26,10 @@ from aotlab.networks.weights.zoo import (
 )
 from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import assert_same_weights, to_published
-from tests.limits import limit_file_size
-from tests.marks import slow
-from tests.mutations import raises_one_sentence
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.marks import slow
+from aotlab_testing.mutations import raises_one_sentence
+from aotlab_testing.small_model import assert_same_weights, to_published
 
 
 @pytest.fixture(autouse=True)

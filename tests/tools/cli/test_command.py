@@ -19,7 +19,7 @@ from aotlab.tools.cli.options import config_option, is_setting, split_settings, 
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RunStopped
-from tests.processes import run_python
+from aotlab_testing.processes import run_python
 
 
 @command("aotlab example", "An example.")

@@ -14,7 +14,7 @@ from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
-from tests.processes import run_python
+from aotlab_testing.processes import run_python
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -11,8 +11,8 @@ import pytest
 
 from aotlab.configs.files import ROOT
 from aotlab.tools.cli.command import exit_on_signals
-from tests.marks import needs_posix
-from tests.processes import RUN_SECONDS, WAIT_SECONDS, read_line, start_python, wait_until
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.processes import RUN_SECONDS, WAIT_SECONDS, read_line, start_python, wait_until
 
 PROGRAM = """
 import os, signal, sys, time

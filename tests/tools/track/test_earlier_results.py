@@ -23,11 +23,11 @@ from aotlab.runs.store import Results
 from aotlab.tools import render
 from aotlab.utils import digests
 from aotlab.utils.errors import InputError
-from tests import read_files
-from tests.drawn_clips import write_images
-from tests.limits import make_pipe
-from tests.media.video_files import write_gray
-from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, save, snapshot, track
+from aotlab_testing.drawn_clips import write_images
+from aotlab_testing.files import read_files
+from aotlab_testing.limits import make_pipe
+from aotlab_testing.video.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, save, snapshot, track
+from aotlab_testing.video_files import write_gray
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

@@ -18,9 +18,9 @@ from aotlab.tools.ensemble import main as ensemble
 from aotlab.utils.errors import InputError
 from aotlab.utils.run_folder import RECORD, RECORD_FILE, UNMOVED
 from aotlab.utils.versioned_files import write_versioned
-from tests import read_files
-from tests.marks import needs_posix
-from tests.tools.track.runs import NAMES, interrupt, track
+from aotlab_testing.files import read_files
+from aotlab_testing.marks import needs_posix
+from aotlab_testing.video.runs import NAMES, interrupt, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from aotlab.runs.store import Results
-from tests.limits import limit_file_size
-from tests.tools.track.runs import WRITE, track
+from aotlab_testing.limits import limit_file_size
+from aotlab_testing.video.runs import WRITE, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

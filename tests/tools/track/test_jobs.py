@@ -17,10 +17,10 @@ from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
 from aotlab.utils.run_folder import RECORD
-from tests import read_files
-from tests.drawn_clips import write_plain
-from tests.media.video_files import write_gray
-from tests.tools.track.runs import Repeater, cli, read_results, save
+from aotlab_testing.drawn_clips import write_plain
+from aotlab_testing.files import read_files
+from aotlab_testing.video.runs import Repeater, cli, read_results, save
+from aotlab_testing.video_files import write_gray
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

@@ -14,9 +14,9 @@ from aotlab.runs import built_in_outputs
 from aotlab.runs.store import Results
 from aotlab.tools.render import main
 from aotlab.utils.errors import InputError
-from tests import read_files
-from tests.processes import kill_at_call, survives_in_subprocess
-from tests.tools.track.runs import interrupt, track
+from aotlab_testing.files import read_files
+from aotlab_testing.processes import kill_at_call, survives_in_subprocess
+from aotlab_testing.video.runs import interrupt, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

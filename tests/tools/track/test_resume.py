@@ -13,8 +13,8 @@ from aotlab.media.video import open_frames
 from aotlab.runs import built_in_outputs, loop, store
 from aotlab.runs.store import STATE_FILE, Results
 from aotlab.utils.errors import InputError
-from tests.processes import wait_until
-from tests.tools.track.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, read_results, track
+from aotlab_testing.processes import wait_until
+from aotlab_testing.video.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, read_results, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

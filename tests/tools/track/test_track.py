@@ -21,12 +21,12 @@ from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
 from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.run_folder import RECORD
-from tests.limits import make_pipe
-from tests.media.video_files import TEXTURE, encode, set_frame_count, write_gray, write_texture
-from tests.numbered_videos import cut_end, lose_packets, write_numbered
-from tests.processes import run_python
-from tests.stored_results import write_results
-from tests.tools.track.runs import NAMES, WRITE, interrupt, read_largest_ids, save, snapshot, track
+from aotlab_testing.limits import make_pipe
+from aotlab_testing.numbered_videos import cut_end, lose_packets, write_numbered
+from aotlab_testing.processes import run_python
+from aotlab_testing.video.runs import NAMES, WRITE, interrupt, read_largest_ids, save, snapshot, track
+from aotlab_testing.video.stored_results import write_results
+from aotlab_testing.video_files import TEXTURE, encode, set_frame_count, write_gray, write_texture
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from aotlab.configs.training import PhaseConfig
 from aotlab.export.synthetic_clip import draw_clip
-from tests.drawn_clips import write_images, write_masks
+from aotlab_testing.drawn_clips import write_images, write_masks
 
 CROP = 65
 

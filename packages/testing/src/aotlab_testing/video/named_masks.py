@@ -8,7 +8,7 @@ from PIL import Image
 
 from aotlab import InputError, open_frames
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
-from tests.drawn_clips import draw_box
+from aotlab_testing.drawn_clips import draw_box
 
 SIZE = (12, 16)
 PARTS = st.sampled_from(["a", "A", "é", "1", "2", "0", ".", "_", "-", " ", ".jpg", ".png", "#", "?"])

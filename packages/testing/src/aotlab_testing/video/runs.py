@@ -10,9 +10,9 @@ import numpy as np
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools import track as cli
 from aotlab.utils.run_folder import RECORD
-from tests import read_files
-from tests.drawn_clips import draw_box
-from tests.repeating_tracker import RepeatingTracker
+from aotlab_testing.drawn_clips import draw_box
+from aotlab_testing.files import read_files
+from aotlab_testing.repeating_tracker import RepeatingTracker
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
 WRITE = ["--write", "masks,overlay,coco,objects,mattes16"]

@@ -14,7 +14,7 @@ from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.object_masks import extract_object_ids
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.media.masks import read_mask, write_mask
-from tests.drawn_clips import (
+from aotlab_testing.drawn_clips import (
     Clip,
     draw_moving_clip,
     stems_from,

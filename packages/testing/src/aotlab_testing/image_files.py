@@ -9,7 +9,7 @@ import numpy as np
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
-from tests.drawn_clips import draw_moving_clip
+from aotlab_testing.drawn_clips import draw_moving_clip
 
 CLIP = draw_moving_clip(("0", "1", "2", "3"), size=(24, 32)).frames
 """4×24×32×3 uint8."""

@@ -1,12 +1,9 @@
 """Small video files."""
 
-from contextlib import closing
 from fractions import Fraction
 
 import av
 import numpy as np
-
-from aotlab.media.video_writer import VideoWriter
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """Display matrix of a phone video: the stored image is turned to the right to be shown."""
@@ -17,14 +14,6 @@ def draw_smooth(height, width, frames=5):
     y, x = np.mgrid[0:height, 0:width]
     ramp = np.stack([255 * x / width, 255 * y / height, np.full_like(x, 90)], axis=-1).astype(int)
     return np.stack([np.clip(ramp - 6 * index, 0, 255).astype(np.uint8) for index in range(frames)])
-
-
-def write_video(path, frames, rate=Fraction(24), times=None):
-    """Write frames as overlays are written, at ``times`` in seconds or by the rate; return the path."""
-    with closing(VideoWriter(path, rate=rate, size=frames[0].shape[:2])) as writer:
-        for index, frame in enumerate(frames):
-            writer.write(frame, index / rate if times is None else times[index])
-    return path
 
 
 CLOCK_JUMPS = (7 * 3600, 10**6, 10**9, -3600)

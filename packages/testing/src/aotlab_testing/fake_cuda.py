@@ -24,7 +24,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
-from tests.engine.small_model import draw_texture
+from aotlab_testing.small_model import draw_texture
 
 CUDA = torch.device("cuda", 0)
 NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)

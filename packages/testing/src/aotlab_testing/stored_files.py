@@ -1,9 +1,10 @@
-"""Archives of files that released versions have written; see `tests/stored/write.py`."""
+"""Archives of files that released versions have written; see `packages/testing/stored/write.py`."""
 
 import shutil
-from pathlib import Path
 
-ARCHIVES = sorted(Path(__file__).with_name("stored").glob("*.zip"))
+from aotlab.configs.files import ROOT
+
+ARCHIVES = sorted((ROOT / "packages/testing/stored").glob("*.zip"))
 
 
 def unpack(archive, folder):

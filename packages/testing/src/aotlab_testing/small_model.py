@@ -1,7 +1,6 @@
 """Small models of every method, and clips for them. Weights are random: tests compare outputs with each other."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +23,8 @@ from aotlab.networks.weights.published_keys import (
 )
 from aotlab.prompting.config import PromptConfig
 from aotlab.prompting.prompt_network import PromptNetwork
-from tests.engine.frames import add_reference_frame
+from aotlab_testing.files import TINY_ENCODER
+from aotlab_testing.frames import add_reference_frame
 
 HEIGHT, WIDTH = 33, 49
 ROUNDING = 1e-4
@@ -33,7 +33,7 @@ ROUNDING = 1e-4
 
 def register_tiny_encoder():
     """Let settings of this process name the encoder ``tiny``."""
-    load_plugins([Path(__file__).with_name("tiny_encoder.py")])
+    load_plugins([TINY_ENCODER])
 
 
 DIM, TINY_STAGE = 32, {"window": 7, "feedforward": 64}

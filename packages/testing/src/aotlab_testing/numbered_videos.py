@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from tests.media.video_files import encode
+from aotlab_testing.video_files import encode
 
 HEIGHT, WIDTH, BITS = 64, 128, 8
 BLOCK = WIDTH // BITS

@@ -1,6 +1,6 @@
 """Writes the files of a version that all later versions have to open, with its own commands, as an archive.
 
-python tests/stored/write.py /srv/clips    # writes tests/stored/VERSION.zip
+python packages/testing/stored/write.py /srv/clips    # writes packages/testing/stored/VERSION.zip
 
 Run it once for each version, in a clean checkout of its tag; an archive of an earlier version is never written again.
 The files contain the paths of the folder and of the checkout, so both must say nothing about the machine, such as
