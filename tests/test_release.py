@@ -59,7 +59,7 @@ def test_version_has_a_section_of_changes():
 
 @needs_posix
 def test_version_is_set_in_all_packages(tmp_path):
-    packages = ("studio", "compositing", "trackers", "runtime", "integrations/napari")
+    packages = ("studio", "compositing", "packages/trackers", "runtime", "integrations/napari")
     modules = ("src/aotlab/__init__.py", "runtime/src/aotlab_runtime/__init__.py")
     names = (
         *(f"{package}/pyproject.toml" for package in packages),
@@ -109,7 +109,7 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
         "setup.py",
         "studio/pyproject.toml",
         "compositing/pyproject.toml",
-        "trackers/pyproject.toml",
+        "packages/trackers/pyproject.toml",
         "runtime/pyproject.toml",
         "packages/testing/pyproject.toml",
     ):
@@ -125,5 +125,5 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
     assert len(calls) == count
     assert ("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in calls[0]) == (count == 2)
     assert calls[-1].endswith(
-        "--editable=.[all] --editable=studio --editable=compositing --editable=trackers --editable=runtime"
+        "--editable=.[all] --editable=studio --editable=compositing --editable=packages/trackers --editable=runtime"
     )

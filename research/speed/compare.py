@@ -81,7 +81,7 @@ def start_worker(setting: dict[str, Any]) -> Iterator[Callable[[], str]]:
     The function returns the line of the process; it raises `InputError` if the process has ended.
     """
     root = Path(setting["checkout"])
-    paths = [str((root / folder).resolve()) for folder in ("src", "trackers/src")]
+    paths = [str((root / folder).resolve()) for folder in ("src", "packages/trackers/src", "trackers/src")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     process = subprocess.Popen(
         [sys.executable, str(WORKER)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -1,6 +1,6 @@
 """Trackers of other projects with random weights: ``python -m research.speed.compare edgetam sam2_tiny,objects=4``.
 
-``pip install './trackers[sam,cutie]'`` beforehand.
+``pip install './packages/trackers[sam,cutie]'`` beforehand.
 """
 
 from __future__ import annotations
