@@ -4,8 +4,8 @@ Reference frames read no memory and have a separate graph, ``reference``. A grap
 video's frames may have any size, and ``decode`` any number of objects. Long-term memory holds a varying number of
 frames, so attention needs no mask and is exact; all other shapes are fixed, except in the prompt graph. Tensors have
 names: ``memory_1_long_key`` is the key of long-term memory of block 1, counted over all stages;
-``runtime/src/aotlab_runtime/graphs.py`` describes the graphs. Methods that you add can be exported if the states of
-their blocks are NamedTuples of tensors.
+``packages/runtime/src/aotlab_runtime/graphs.py`` describes the graphs. Methods that you add can be exported if the
+states of their blocks are NamedTuples of tensors.
 """
 
 from __future__ import annotations

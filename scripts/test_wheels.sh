@@ -38,6 +38,6 @@ for index, frame in zip(range(3), av.open(sys.argv[1]).decode(video=0)):
 " "$sample/rabbit.mp4"
 cp "$sample/rabbit.png" mask.png
 "$light/python" -m zipfile -e "$checkout/build/release/aott_mini-854x480-$version.zip" exported
-"$light/python" "$checkout/runtime/examples/track.py"
+"$light/python" "$checkout/packages/runtime/examples/track.py"
 test "$(find masks -name '*.png' | wc -l)" -eq 3
 "$light/python" -c "import importlib.util; assert importlib.util.find_spec('torch') is None"

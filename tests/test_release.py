@@ -59,8 +59,8 @@ def test_version_has_a_section_of_changes():
 
 @needs_posix
 def test_version_is_set_in_all_packages(tmp_path):
-    packages = ("studio", "compositing", "packages/trackers", "runtime", "integrations/napari")
-    modules = ("src/aotlab/__init__.py", "runtime/src/aotlab_runtime/__init__.py")
+    packages = ("studio", "compositing", "packages/trackers", "packages/runtime", "integrations/napari")
+    modules = ("src/aotlab/__init__.py", "packages/runtime/src/aotlab_runtime/__init__.py")
     names = (
         *(f"{package}/pyproject.toml" for package in packages),
         *modules,
@@ -110,7 +110,7 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
         "studio/pyproject.toml",
         "compositing/pyproject.toml",
         "packages/trackers/pyproject.toml",
-        "runtime/pyproject.toml",
+        "packages/runtime/pyproject.toml",
         "packages/testing/pyproject.toml",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +124,5 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
     calls = (tmp_path / "calls.txt").read_text().splitlines()
     assert len(calls) == count
     assert ("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in calls[0]) == (count == 2)
-    assert calls[-1].endswith(
-        "--editable=.[all] --editable=studio --editable=compositing --editable=packages/trackers --editable=runtime"
-    )
+    projects = (".[all]", "studio", "compositing", "packages/trackers", "packages/runtime")
+    assert calls[-1].endswith(" ".join(f"--editable={project}" for project in projects))

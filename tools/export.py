@@ -141,7 +141,7 @@ def require_packages(provider: str | None, *, calibrate: bool) -> None:
         require(
             find_spec("aotlab_runtime"),
             "aotlab_runtime must be installed",
-            remedy="pip install ./runtime in a checkout",
+            remedy="pip install ./packages/runtime in a checkout",
         )
     if provider is not None:
         require_modules("cv2", "tqdm")

@@ -1,4 +1,4 @@
-// Replays runtime/tests/cases.json with the page's tracker in Node: node track.mjs EXPORT CASES
+// Replays packages/runtime/tests/cases.json with the page's tracker in Node: node track.mjs EXPORT CASES
 //
 // Prints {name: equal pixels of each frame in [0, 1]}. Masks on later frames and several groups are not supported.
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * Tracker of exported models, a port of `runtime/src/aotlab_runtime` for one group of objects: at most `max_objects`,
+ * Tracker of exported models, a port of `packages/runtime/src/aotlab_runtime` for one group of objects: at most `max_objects`,
  * all on the first frame.
  */
 
@@ -7,7 +7,7 @@
 /** @typedef {Record<string, Tensor>} Tensors */
 /** @typedef {typeof import('onnxruntime-common')} Runtime */
 /** Frame of H×W×3 bytes RGB. @typedef {{data: Uint8Array, height: number, width: number}} Frame */
-/** Settings of an export that this port uses, see `runtime/src/aotlab_runtime/memory.py`. */
+/** Settings of an export that this port uses, see `packages/runtime/src/aotlab_runtime/memory.py`. */
 /** @typedef {{every: number, frames: number, max_tracked: number}} MemorySettings */
 
 /** Version of `export.json`. */

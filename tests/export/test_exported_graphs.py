@@ -9,7 +9,7 @@ from aotlab.export.export import export_model
 from aotlab.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from aotlab_testing.small_model import HEIGHT, WIDTH, build, draw_stripes, draw_texture
 
-pytestmark = pytest.mark.slow  # six graphs are converted; runtime/tests track with such ones
+pytestmark = pytest.mark.slow  # six graphs are converted; packages/runtime/tests track with such ones
 
 
 @pytest.fixture(scope="module")

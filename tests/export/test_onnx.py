@@ -1,4 +1,4 @@
-"""Export without running it: bounded memory, exact replacements, whole folders; runtime/tests runs an export."""
+"""Export without running it: bounded memory, exact replacements, whole folders; the runtime's tests run an export."""
 
 import json
 import math
@@ -223,7 +223,7 @@ def test_version_and_graphs_agree_with_the_ports():
     model, config = build("aott", "memory.policy=rmem", "memory.frames=2")
     names = {*graphs.build_graphs(model, FRAME_SIZE, config.memory), "prompt"}
     assert {*re.findall(r"'(\w+)'", re.search(r"GRAPHS = (.*);", port)[1])} == names - {"relevance"}
-    runtime = (ROOT / "runtime/src/aotlab_runtime/graphs.py").read_text("utf-8")
+    runtime = (ROOT / "packages/runtime/src/aotlab_runtime/graphs.py").read_text("utf-8")
     assert names == {*re.findall(r'self\.run\("(\w+)"', runtime)}
 
 

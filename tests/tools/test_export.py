@@ -136,4 +136,4 @@ def test_settings_are_printed_as_exported(capsys):
 def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, run_expecting_error):
     monkeypatch.setitem(sys.modules, "aotlab_runtime", None)
     line = run_expecting_error(main, *TINY, "--output", tmp_path / "out", "--verify")
-    assert line.endswith("aotlab_runtime must be installed; pip install ./runtime in a checkout")
+    assert line.endswith("aotlab_runtime must be installed; pip install ./packages/runtime in a checkout")

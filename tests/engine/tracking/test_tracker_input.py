@@ -1,4 +1,4 @@
-"""Invalid frames and masks; runtime/tests has those that both trackers reject alike."""
+"""Invalid frames and masks; packages/runtime/tests has those that both trackers reject alike."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""DeAOT in runtime/examples/aot.py beside PyTorch."""
+"""DeAOT in packages/runtime/examples/aot.py beside PyTorch."""
 
 import numpy as np
 import torch

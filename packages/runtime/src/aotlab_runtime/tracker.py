@@ -8,7 +8,7 @@ numbered from 1; identity 0 is the background. The steps of a frame are methods 
     later masks     encode, propagate, decode, labels = argmax(logits), overwritten by the mask,
                     assign_identities(labels), propagate_reference, memorize
 
-``runtime/examples/aot.py`` has the equations of AOT and DeAOT, in NumPy.
+``packages/runtime/examples/aot.py`` has the equations of AOT and DeAOT, in NumPy.
 """
 
 from __future__ import annotations

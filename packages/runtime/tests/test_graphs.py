@@ -30,7 +30,7 @@ from aotlab_testing.processes import RUN_SECONDS, run_python
 from aotlab_testing.small_model import HEIGHT, WIDTH, draw_images, draw_stripes, draw_texture
 
 SOURCE = Path(aotlab_runtime.__file__).parent
-README, EXAMPLE = ROOT / "runtime/README.md", ROOT / "runtime/examples/track.py"
+README, EXAMPLE = ROOT / "packages/runtime/README.md", ROOT / "packages/runtime/examples/track.py"
 GRAPHS = ("encode", "assign_identities", "reference", "propagate", "memorize", "decode", "relevance", "prompt")
 
 
@@ -300,8 +300,9 @@ def test_standalone_command_of_readme_needs_only_pytest(tmp_path):
     for name in ("hypothesis", "torch", "aotlab"):
         (tmp_path / f"{name}.py").write_text("raise ModuleNotFoundError")
     words = re.search(r"`pytest (.*test_standalone.py)`", README.read_text("utf-8"))[1].split()
-    plugins = ["-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-o", f"pythonpath={tmp_path} runtime/src"]
-    result = run_python("-m", "pytest", *words, *plugins)
+    options = ["-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
+    path = f"pythonpath={tmp_path} packages packages/runtime/src"
+    result = run_python("-m", "pytest", *words, *options, "-o", path)
     assert result.returncode == 0, result.stdout
 
 

@@ -44,7 +44,7 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
 
 @pytest.mark.slow
 def test_bundled_model_on_sample_equals_pytorch(tmp_path):
-    """The figures of docs/howto/export.md: ``pytest runtime/tests -m slow -k bundled -s``."""
+    """The figures of docs/howto/export.md: ``pytest packages/runtime/tests -m slow -k bundled -s``."""
     model, config = load_model("bundled")
     export_model(model, config, tmp_path / "export", frame_size=(480, 854), prompts=load_prompt_network())
     runtime = aotlab_runtime.Tracker.from_export(tmp_path / "export", threads=1)
@@ -107,7 +107,7 @@ def share_masks(monkeypatch, model, graphs):
     [pytest.param(preset, marks=() if preset in PRESETS else pytest.mark.all_presets) for preset in list_presets()],
 )
 def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
-    """The figures of docs/reference/exports.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
+    """The figures of docs/reference/exports.md: ``pytest packages/runtime/tests -m slow -k presets_equal -s``.
 
     Both store PyTorch's masks: with random weights one pixel changes all later frames, so that AOST in PyTorch differs
     from itself with weights changed by a millionth.
