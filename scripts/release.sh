@@ -26,7 +26,7 @@ done
 "$python" -m twine check --strict dist/*
 
 "$fresh" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[video,export]"
-(cd "$work" && "$fresh" "$checkout/demo/build.py" "$checkout/build/demo") # away from the checkout's packages
+(cd "$work" && "$fresh" "$checkout/packages/demo/build.py" "$checkout/build/demo") # away from the checkout's packages
 mkdir -p build/release
 cp build/demo/models/480p.zip "build/release/aott_mini-854x480-$version.zip"
 (cd build/demo && "$python" -m zipfile -c "../release/aotlab-demo-$version.zip" .)

@@ -31,12 +31,12 @@ if [ "${1:-}" = "--page" ]; then
         { echo "test.sh --page: needs Chromium (apt-get install chromium-headless-shell)" >&2; exit 2; }
     .venv/bin/python studio/scripts/page_types.py studio/src/aotlab_studio/page/protocol.d.ts
     npx --yes --package typescript@5 tsc --project studio/tests/annotation
-    npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page demo/src demo/tracker
-    OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest "${options[@]}" -m "page and not slow" studio/tests demo/tests "$@"
+    npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page packages/demo/src packages/demo/tracker
+    OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest "${options[@]}" -m "page and not slow" studio/tests packages/demo/tests "$@"
 fi
 options+=(-m "not slow and not page")
 if [ "${1:-}" = "--all" ]; then
-    options+=(-m "not all_presets" -o "testpaths=tests studio/tests compositing/tests packages/trackers/tests packages/runtime/tests research/tests demo/tests integrations")
+    options+=(-m "not all_presets" -o "testpaths=tests studio/tests compositing/tests packages/trackers/tests packages/runtime/tests research/tests packages/demo/tests integrations")
     shift
 fi
 .venv/bin/ruff check .

@@ -63,7 +63,7 @@ def test_documented_commands_parse(text):
 
 
 @pytest.mark.parametrize("line", [
-    "python demo/gone.py",
+    "python packages/demo/gone.py",
     "python -m research.gone",
     "pytest studio/tests/gone.py",
     "aotlab",

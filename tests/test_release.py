@@ -64,7 +64,7 @@ def test_version_is_set_in_all_packages(tmp_path):
     names = (
         *(f"{package}/pyproject.toml" for package in packages),
         *modules,
-        "demo/tracker/package.json",
+        "packages/demo/tracker/package.json",
         "CITATION.cff",
     )
     for name in (*names, "scripts/version.sh"):
@@ -81,7 +81,7 @@ def test_version_is_set_in_all_packages(tmp_path):
 def test_scripts_of_workflows_exist(path):
     text = path.read_text(encoding="utf-8")
     yaml.safe_load(text)
-    for name in re.findall(r"(?:bash|python) ((?:scripts|demo)/\w+\.\w+)", text):
+    for name in re.findall(r"(?:bash|python) ((?:scripts|packages/demo)/\w+\.\w+)", text):
         assert (ROOT / name).is_file(), name
 
 

@@ -217,7 +217,7 @@ def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
 
 
 def test_version_and_graphs_agree_with_the_ports():
-    port = (ROOT / "demo/tracker/tracker.js").read_text("utf-8")
+    port = (ROOT / "packages/demo/tracker/tracker.js").read_text("utf-8")
     assert f"EXPORT_VERSION = {export.EXPORT.version};" in port
     assert export.EXPORT.version == aotlab_runtime.files.EXPORT_VERSION
     model, config = build("aott", "memory.policy=rmem", "memory.frames=2")

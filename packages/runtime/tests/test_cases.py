@@ -1,4 +1,4 @@
-"""The framework replays the recorded cases, as the runtime does in test_standalone.py and the page in demo/tests."""
+"""The framework replays the recorded cases, as the runtime does in test_standalone.py and the page in its tests."""
 
 import pytest
 

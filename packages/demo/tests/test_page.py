@@ -61,7 +61,7 @@ HOLD_STEPS = "() => { model.step = () => new Promise(() => {}); }"
 pytestmark = [
     needs_browser,
     pytest.mark.slow,
-    pytest.mark.skipif(not (build.DEMO / "node_modules").is_dir(), reason="no packages (npm ci --prefix demo)"),
+    pytest.mark.skipif(not (build.DEMO / "node_modules").is_dir(), reason="no packages (npm ci)"),
 ]
 
 
@@ -819,7 +819,7 @@ def test_sample_does_not_replace_an_opened_video(open_page, portrait):
 
 @pytest.mark.parametrize("size", ["240p", "480p"])
 def test_speed_is_shown(open_page, site, size):
-    """Printed by ``pytest demo/tests -m slow -k speed -s``, see docs/howto/demo.md."""
+    """Printed by ``pytest packages/demo/tests -m slow -k speed -s``, see docs/howto/demo.md."""
     for name in {"240p", size}:
         if not (site / "models" / f"{name}.zip").is_file():
             build.export(name, site / "models" / f"{name}.zip")

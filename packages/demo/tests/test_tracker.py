@@ -24,7 +24,7 @@ DEMO = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("node") and (DEMO / "node_modules").is_dir()),
-    reason="no Node or no packages (npm ci --prefix demo)",
+    reason="no Node or no packages (npm ci --prefix packages/demo)",
 )
 
 

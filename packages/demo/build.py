@@ -1,4 +1,7 @@
-"""Builds the demo page as a static folder, ``python demo/build.py OUTPUT``; needs Node and the extras video, export."""
+"""Builds the demo page as a static folder: ``python packages/demo/build.py OUTPUT``.
+
+Needs Node and the extras video and export.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import av
 import onnxruntime
 
 DEMO = Path(__file__).resolve().parent
-SAMPLE = DEMO.parent / "datasets" / "sample" / "rabbit.mp4"
+SAMPLE = DEMO.parents[1] / "datasets" / "sample" / "rabbit.mp4"
 SIZES = {"240p": "426x240", "480p": "854x480", "240p-portrait": "240x426", "480p-portrait": "480x854"}
 """Names of the exports and sizes of their frames."""
 RUNTIMES = ("ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi")
