@@ -4,7 +4,7 @@
 #   bash scripts/test.sh [--lint | --page | --all | --lowest] [pytest arguments]
 #     --lint    lint, format and types only
 #     --page    the studio's page and the demo instead: lint and types of JavaScript, tests in Chromium (needs npx)
-#     --all     also the slow tests, those in Chromium if it is installed, those of integrations/ whose libraries are, and
+#     --all     also the slow tests, those in Chromium if it is installed, those of integrations whose libraries are, and
 #               those with Slurm if you are root and it is installed (apt-get install slurm-wlm munge)
 #     --lowest  quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows (in .venv-lowest)
 set -euo pipefail
@@ -36,7 +36,7 @@ if [ "${1:-}" = "--page" ]; then
 fi
 options+=(-m "not slow and not page")
 if [ "${1:-}" = "--all" ]; then
-    options+=(-m "not all_presets" -o "testpaths=tests studio/tests compositing/tests packages/trackers/tests packages/runtime/tests research/tests packages/demo/tests integrations")
+    options+=(-m "not all_presets" -o "testpaths=tests studio/tests compositing/tests packages/trackers/tests packages/runtime/tests research/tests packages/demo/tests packages/integrations")
     shift
 fi
 .venv/bin/ruff check .

@@ -72,7 +72,7 @@ SKIPPED = {
     r"aotlab render .*--refine-edges": "needs pymatting; tests/tools/track/test_refine_edges.py runs it",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
     r"(?:\w+=\S+\s+)*python -m research\.": "measures for minutes; research/tests runs it",
-    r"python integrations/text/": "needs a text detector; integrations/text/tests has one",
+    r"python packages/integrations/text/": "needs a text detector; packages/integrations/text/tests has one",
     r".*ytvos_davis\.yaml": "needs the training sets of the papers; tests/engine/training trains on drawn ones",
 }
 """First words of a command line or a Python block to the reason that it is not run."""

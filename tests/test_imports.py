@@ -84,7 +84,7 @@ def test_breach_is_found(package, source, breach):
 
 def test_integrations_import_public_names_only():
     public = {f"{module.__name__}.{name}" for module in (aotlab, sdk) for name in module.__all__} | {"aotlab.sdk"}
-    paths = [path for path in (ROOT / "integrations").glob("**/[!_]*.py") if "tests" not in path.parts]
+    paths = [path for path in (ROOT / "packages/integrations").glob("**/[!_]*.py") if "tests" not in path.parts]
     used = {str(path): {name for name in list_imports(path.read_text()) if name[:7] == "aotlab."} for path in paths}
     assert any(used.values())
     assert {path: names - public for path, names in used.items() if names - public} == {}

@@ -59,7 +59,7 @@ def test_version_has_a_section_of_changes():
 
 @needs_posix
 def test_version_is_set_in_all_packages(tmp_path):
-    packages = ("studio", "compositing", "packages/trackers", "packages/runtime", "integrations/napari")
+    packages = ("studio", "compositing", "packages/trackers", "packages/runtime", "packages/integrations/napari")
     modules = ("src/aotlab/__init__.py", "packages/runtime/src/aotlab_runtime/__init__.py")
     names = (
         *(f"{package}/pyproject.toml" for package in packages),

@@ -16,7 +16,7 @@ from aotlab import InputError, Tracker, open_frames, read_mask
 from aotlab.export.synthetic_clip import draw_clip
 
 HERE = Path(__file__).parents[1]
-SAMPLE = HERE.parents[1] / "datasets" / "sample"
+SAMPLE = HERE.parents[2] / "datasets" / "sample"
 FRAMES = 30
 
 
