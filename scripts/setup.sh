@@ -18,11 +18,11 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
         echo "error: $python is not Python 3.10 or newer; set PYTHON to one that is" >&2
         exit 2
     fi
-    wanted=$(cat pyproject.toml setup.py studio/pyproject.toml compositing/pyproject.toml packages/*/pyproject.toml | cksum)
+    wanted=$(cat pyproject.toml setup.py studio/pyproject.toml packages/*/pyproject.toml | cksum)
     if [ "$extra" = "[test]" ]; then
-        set -- "studio[test]" "compositing[edges]" "packages/trackers[test]" packages/runtime packages/testing
+        set -- "studio[test]" "packages/compositing[edges]" "packages/trackers[test]" packages/runtime packages/testing
     else
-        set -- studio compositing packages/trackers packages/runtime
+        set -- studio packages/compositing packages/trackers packages/runtime
     fi
     if [ ! -x .venv/bin/python ]; then
         echo "creating .venv" >&2

@@ -15,7 +15,7 @@ if [ "${1:-}" = "--lowest" ]; then
     command -v uv >/dev/null || { echo "test.sh --lowest: needs uv (pip install uv)" >&2; exit 2; }
     uv venv --allow-existing --python 3.10 .venv-lowest
     uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-compositing,aotlab-trackers,aotlab-runtime,aotlab-testing \
-        --editable ".[test]" --editable "studio[test]" --editable "compositing[edges]" --editable packages/trackers --editable packages/runtime --editable packages/testing
+        --editable ".[test]" --editable "studio[test]" --editable "packages/compositing[edges]" --editable packages/trackers --editable packages/runtime --editable packages/testing
     OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
     exit
 fi
@@ -36,7 +36,7 @@ if [ "${1:-}" = "--page" ]; then
 fi
 options+=(-m "not slow and not page")
 if [ "${1:-}" = "--all" ]; then
-    options+=(-m "not all_presets" -o "testpaths=tests studio/tests compositing/tests packages/trackers/tests packages/runtime/tests research/tests packages/demo/tests packages/integrations")
+    options+=(-m "not all_presets" -o "testpaths=tests studio/tests packages/compositing/tests packages/trackers/tests packages/runtime/tests research/tests packages/demo/tests packages/integrations")
     shift
 fi
 .venv/bin/ruff check .

@@ -197,7 +197,13 @@ def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == version
     assert citation["version"] == version
-    for project in ("studio", "compositing", "packages/trackers", "packages/runtime", "packages/integrations/napari"):
+    for project in (
+        "studio",
+        "packages/compositing",
+        "packages/trackers",
+        "packages/runtime",
+        "packages/integrations/napari",
+    ):
         assert f'version = "{version}"' in (ROOT / project / "pyproject.toml").read_text(encoding="utf-8")
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     (ruff,) = (hook["rev"].removeprefix("v") for hook in hooks if "ruff" in hook["repo"])

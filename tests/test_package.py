@@ -157,7 +157,7 @@ def test_source_distribution_omits_tests(distributions):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["studio", "compositing", "packages/trackers", "packages/runtime"])
+@pytest.mark.parametrize("package", ["studio", "packages/compositing", "packages/trackers", "packages/runtime"])
 def test_other_packages_ship_licenses_and_omit_tests(checkout, package, tmp_path):
     build(checkout / package, tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:

@@ -59,7 +59,13 @@ def test_version_has_a_section_of_changes():
 
 @needs_posix
 def test_version_is_set_in_all_packages(tmp_path):
-    packages = ("studio", "compositing", "packages/trackers", "packages/runtime", "packages/integrations/napari")
+    packages = (
+        "studio",
+        "packages/compositing",
+        "packages/trackers",
+        "packages/runtime",
+        "packages/integrations/napari",
+    )
     modules = ("src/aotlab/__init__.py", "packages/runtime/src/aotlab_runtime/__init__.py")
     names = (
         *(f"{package}/pyproject.toml" for package in packages),
@@ -108,7 +114,7 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
         "pyproject.toml",
         "setup.py",
         "studio/pyproject.toml",
-        "compositing/pyproject.toml",
+        "packages/compositing/pyproject.toml",
         "packages/trackers/pyproject.toml",
         "packages/runtime/pyproject.toml",
         "packages/testing/pyproject.toml",
@@ -124,5 +130,5 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
     calls = (tmp_path / "calls.txt").read_text().splitlines()
     assert len(calls) == count
     assert ("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in calls[0]) == (count == 2)
-    projects = (".[all]", "studio", "compositing", "packages/trackers", "packages/runtime")
+    projects = (".[all]", "studio", "packages/compositing", "packages/trackers", "packages/runtime")
     assert calls[-1].endswith(" ".join(f"--editable={project}" for project in projects))
