@@ -14,7 +14,8 @@ ENV PATH=/opt/aotlab/bin:$PATH
 RUN pip install --no-cache-dir torch torchvision --index-url "$TORCH_INDEX"
 COPY . /source
 ARG EXTRAS=all
-RUN pip install --no-cache-dir "/source[$EXTRAS]" /source/studio /source/packages/compositing /source/packages/trackers /source/packages/runtime
+WORKDIR /source/packages
+RUN pip install --no-cache-dir "/source[$EXTRAS]" ./studio ./compositing ./trackers ./runtime
 
 FROM python:3.12-slim
 COPY --from=build /opt/aotlab /opt/aotlab

@@ -20,7 +20,7 @@ python=$work/tools/bin/python fresh=$work/fresh/bin/python
 "${PYTHON:-python3}" -m venv "$work/fresh"
 "$python" -m pip install --quiet build twine
 rm -rf dist build/release build/demo
-for project in . studio packages/compositing packages/trackers packages/runtime; do
+for project in . packages/{studio,compositing,trackers,runtime}; do
     "$python" -m build --outdir dist "$project"
 done
 "$python" -m twine check --strict dist/*

@@ -18,11 +18,11 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
         echo "error: $python is not Python 3.10 or newer; set PYTHON to one that is" >&2
         exit 2
     fi
-    wanted=$(cat pyproject.toml setup.py studio/pyproject.toml packages/*/pyproject.toml | cksum)
+    wanted=$(cat pyproject.toml setup.py packages/*/pyproject.toml | cksum)
     if [ "$extra" = "[test]" ]; then
-        set -- "studio[test]" "packages/compositing[edges]" "packages/trackers[test]" packages/runtime packages/testing
+        set -- "studio[test]" "compositing[edges]" "trackers[test]" runtime testing
     else
-        set -- studio packages/compositing packages/trackers packages/runtime
+        set -- studio compositing trackers runtime
     fi
     if [ ! -x .venv/bin/python ]; then
         echo "creating .venv" >&2
@@ -32,7 +32,7 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
         echo "installing into .venv (the first time downloads PyTorch: a few minutes)" >&2
         install_torch
         .venv/bin/python -m pip install --disable-pip-version-check \
-            --editable=".$extra" "${@/#/--editable=}"
+            --editable=".$extra" "${@/#/--editable=packages/}"
         echo "$wanted" >"$stamp"
     fi
 }

@@ -15,7 +15,8 @@ if [ "${1:-}" = "--lowest" ]; then
     command -v uv >/dev/null || { echo "test.sh --lowest: needs uv (pip install uv)" >&2; exit 2; }
     uv venv --allow-existing --python 3.10 .venv-lowest
     uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-compositing,aotlab-trackers,aotlab-runtime,aotlab-testing \
-        --editable ".[test]" --editable "studio[test]" --editable "packages/compositing[edges]" --editable packages/trackers --editable packages/runtime --editable packages/testing
+        --editable ".[test]" --editable "packages/studio[test]" --editable "packages/compositing[edges]" \
+        --editable packages/trackers --editable packages/runtime --editable packages/testing
     OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
     exit
 fi
@@ -29,14 +30,15 @@ if [ "${1:-}" = "--page" ]; then
     command -v npx >/dev/null || { echo "test.sh --page: needs npx (apt-get install npm)" >&2; exit 2; }
     command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null ||
         { echo "test.sh --page: needs Chromium (apt-get install chromium-headless-shell)" >&2; exit 2; }
-    .venv/bin/python studio/scripts/page_types.py studio/src/aotlab_studio/page/protocol.d.ts
-    npx --yes --package typescript@5 tsc --project studio/tests/annotation
-    npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page packages/demo/src packages/demo/tracker
-    OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest "${options[@]}" -m "page and not slow" studio/tests packages/demo/tests "$@"
+    .venv/bin/python packages/studio/scripts/page_types.py packages/studio/src/aotlab_studio/page/protocol.d.ts
+    npx --yes --package typescript@5 tsc --project packages/studio/tests/annotation
+    npx --yes --package eslint@9 eslint --config packages/studio/tests/annotation/eslint.config.mjs \
+        packages/studio/src/aotlab_studio/page packages/demo/src packages/demo/tracker
+    OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest "${options[@]}" -m "page and not slow" packages/studio/tests packages/demo/tests "$@"
 fi
 options+=(-m "not slow and not page")
 if [ "${1:-}" = "--all" ]; then
-    options+=(-m "not all_presets" -o "testpaths=tests studio/tests packages/compositing/tests packages/trackers/tests packages/runtime/tests research/tests packages/demo/tests packages/integrations")
+    options+=(-m "not all_presets" -o "testpaths=tests packages research/tests")
     shift
 fi
 .venv/bin/ruff check .

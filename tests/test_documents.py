@@ -65,7 +65,7 @@ def test_documented_commands_parse(text):
 @pytest.mark.parametrize("line", [
     "python packages/demo/gone.py",
     "python -m research.gone",
-    "pytest studio/tests/gone.py",
+    "pytest packages/studio/tests/gone.py",
     "aotlab",
     "bash gone.sh",
 ])  # fmt: skip
@@ -197,14 +197,8 @@ def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == version
     assert citation["version"] == version
-    for project in (
-        "studio",
-        "packages/compositing",
-        "packages/trackers",
-        "packages/runtime",
-        "packages/integrations/napari",
-    ):
-        assert f'version = "{version}"' in (ROOT / project / "pyproject.toml").read_text(encoding="utf-8")
+    for project in ("studio", "compositing", "trackers", "runtime", "integrations/napari"):
+        assert f'version = "{version}"' in (ROOT / "packages" / project / "pyproject.toml").read_text(encoding="utf-8")
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     (ruff,) = (hook["rev"].removeprefix("v") for hook in hooks if "ruff" in hook["repo"])
     assert f'"ruff=={ruff}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -97,5 +97,5 @@ def test_scoring_does_not_import_torch():
 
 def test_one_function_opens_user_images():
     opening = [path for package in ALLOWED for path in sources(package) if "Image.open(" in path.read_text()]
-    opening += [path for path in sources("studio/src") if "Image.open(" in path.read_text()]
+    opening += [path for path in sources("packages/studio/src") if "Image.open(" in path.read_text()]
     assert opening == [ROOT / "media/images.py"]

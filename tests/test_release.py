@@ -59,17 +59,11 @@ def test_version_has_a_section_of_changes():
 
 @needs_posix
 def test_version_is_set_in_all_packages(tmp_path):
-    packages = (
-        "studio",
-        "packages/compositing",
-        "packages/trackers",
-        "packages/runtime",
-        "packages/integrations/napari",
-    )
-    modules = ("src/aotlab/__init__.py", "packages/runtime/src/aotlab_runtime/__init__.py")
+    projects = ("studio", "compositing", "trackers", "runtime", "integrations/napari")
     names = (
-        *(f"{package}/pyproject.toml" for package in packages),
-        *modules,
+        "src/aotlab/__init__.py",
+        *(f"packages/{project}/pyproject.toml" for project in projects),
+        "packages/runtime/src/aotlab_runtime/__init__.py",
         "packages/demo/tracker/package.json",
         "CITATION.cff",
     )
@@ -110,15 +104,8 @@ echo "$@" >>calls.txt
 @pytest.mark.skipif(platform.system() != "Linux" or Path("/proc/driver/nvidia").exists(), reason="needs the CPU build")
 @pytest.mark.parametrize(("reachable", "count"), [("0", 2), ("1", 1)], ids=["reachable", "unreachable"])
 def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
-    for name in (
-        "pyproject.toml",
-        "setup.py",
-        "studio/pyproject.toml",
-        "packages/compositing/pyproject.toml",
-        "packages/trackers/pyproject.toml",
-        "packages/runtime/pyproject.toml",
-        "packages/testing/pyproject.toml",
-    ):
+    packages = [f"packages/{name}" for name in ("studio", "compositing", "trackers", "runtime")]
+    for name in ("pyproject.toml", "setup.py", *(f"{package}/pyproject.toml" for package in packages)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     python = tmp_path / ".venv" / "bin" / "python"
@@ -130,5 +117,4 @@ def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
     calls = (tmp_path / "calls.txt").read_text().splitlines()
     assert len(calls) == count
     assert ("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in calls[0]) == (count == 2)
-    projects = (".[all]", "studio", "packages/compositing", "packages/trackers", "packages/runtime")
-    assert calls[-1].endswith(" ".join(f"--editable={project}" for project in projects))
+    assert calls[-1].endswith(" ".join(f"--editable={project}" for project in (".[all]", *packages)))

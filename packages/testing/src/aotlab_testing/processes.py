@@ -49,7 +49,7 @@ def read_line(process: subprocess.Popen[str], stream: str = "stdout") -> str:
 
 
 def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[str, Any]:
-    folders = ("src", "studio/src", *ROOT.glob("packages/*/src"), "packages", ".")
+    folders = ("src", *ROOT.glob("packages/*/src"), "packages", ".")
     path = os.pathsep.join(str(ROOT / folder) for folder in folders)
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **(env or {})}
     return {"args": [sys.executable, *map(str, words)], "env": variables, "cwd": ROOT, "text": True}

@@ -1,4 +1,4 @@
-"""Writer of the files in this folder by other tools, for `studio/tests/formats/test_written.py`.
+"""Writer of the files in this folder by other tools, for `packages/studio/tests/formats/test_written.py`.
 
 python write_files.py datumaro label_studio labelme    with datumaro 1.13.12, label-studio-sdk 2.1.2, labelme 6.3.1
 python write_files.py ultralytics                      with ultralytics 8.4.190

@@ -2,7 +2,7 @@
 
  `store.js` holds the state of the page, and the views subscribe to it; a module imports only those below it. `Playback`
  holds a key press until its frame shows, `EditQueue` an edit until the earlier ones are stored, `Connection` a message
- until it is answered. `studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
+ until it is answered. `packages/studio/scripts/page_types.py` writes the types of messages, `protocol.d.ts`. */
 
 import { modelChoice, segmenterChoice } from './choice.js';
 import { connection } from './connection.js';

@@ -36,7 +36,7 @@ from studio.tests.annotation.clips import annotate_labels, draw_folder
 from studio.tests.annotation.results import change_record, store_results
 from studio.tests.annotation.sessions import list_labels, list_tracked_frames, set_mask
 
-PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
+PAGE = ROOT / "packages" / "studio" / "src" / "aotlab_studio" / "page"
 
 
 @pytest.fixture

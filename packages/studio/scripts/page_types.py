@@ -16,7 +16,7 @@ from aotlab_studio import protocol
 from aotlab_studio.document.events import Event
 from aotlab_studio.session.actions import ACTIONS
 
-HEADER = "// Written by studio/scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
+HEADER = "// Written by scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
 TYPE_NAMES = {
     int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", msgspec.UnsetType: "undefined",
     Any: "any",

@@ -1,4 +1,7 @@
-"""Images of docs/annotate.md: ``PYTHONPATH=. python studio/scripts/annotator_images.py docs`` (needs Chromium)."""
+"""Images of docs/annotate.md, which need Chromium.
+
+``PYTHONPATH=packages python packages/studio/scripts/annotator_images.py docs`` writes them.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import aotlab
 from aotlab import internal, sdk
 from aotlab_testing.imports import list_imports
 
-ROOT = Path(__file__).resolve().parents[2]
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "aotlab_studio"
 PUBLIC = {
     *(f"aotlab.{name}" for name in (*aotlab.__all__, "sdk", "internal")),
     *(f"aotlab.sdk.{name}" for name in sdk.__all__),
@@ -34,16 +34,16 @@ def find_private_names(source: str) -> set[str]:
 
 
 def test_studio_imports_only_names_for_it():
-    paths = sorted((ROOT / "studio" / "src").rglob("*.py"))
-    found = {str(path.relative_to(ROOT)): find_private_names(path.read_text()) for path in paths}
+    paths = sorted(SOURCE.rglob("*.py"))
+    found = {str(path.relative_to(SOURCE)): find_private_names(path.read_text()) for path in paths}
     assert any(list_imports(path.read_text()) for path in paths)
     assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_packages_of_the_studio_import_in_one_order():
-    folder, imported = ROOT / "studio" / "src" / "aotlab_studio", dict[str, set[str]]()
-    for path in folder.rglob("*.py"):
-        package = path.relative_to(folder).parts[0].removesuffix(".py")
+    imported = dict[str, set[str]]()
+    for path in SOURCE.rglob("*.py"):
+        package = path.relative_to(SOURCE).parts[0].removesuffix(".py")
         names = [name.split(".") for name in list_imports(path.read_text())]
         found = {name[1] for name in names if name[0] == "aotlab_studio" and len(name) > 1}
         imported.setdefault(package, set()).update(found - {package})
@@ -51,7 +51,7 @@ def test_packages_of_the_studio_import_in_one_order():
 
 
 def test_modules_of_the_page_import_in_one_order():
-    paths = (ROOT / "studio" / "src" / "aotlab_studio" / "page").glob("*.js")
+    paths = (SOURCE / "page").glob("*.js")
     imported = {path.stem: re.findall(r"from '\./(\w+)\.js';$", path.read_text(), re.MULTILINE) for path in paths}
     assert list(TopologicalSorter(imported).static_order())
 
