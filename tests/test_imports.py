@@ -1,5 +1,6 @@
 """Imports between packages, here and in those on top, and the one function that opens images."""
 
+import runpy
 from graphlib import TopologicalSorter
 
 import pytest
@@ -88,6 +89,25 @@ def test_integrations_import_public_names_only():
     used = {str(path): {name for name in list_imports(path.read_text()) if name[:7] == "aotlab."} for path in paths}
     assert any(used.values())
     assert {path: names - public for path, names in used.items() if names - public} == {}
+
+
+STANDS_ON = runpy.run_path(str(ROOT / "scripts" / "test_alone.py"))["STANDS_ON"]
+
+
+def test_each_suite_can_run_alone():
+    assert {*STANDS_ON} == {path.relative_to(ROOT / "packages").parts[0] for path in ROOT.glob("packages/**/tests/")}
+
+
+@pytest.mark.parametrize("package", STANDS_ON)
+def test_tests_import_packages_that_theirs_stands_on(package):
+    known = {package, "testing", *STANDS_ON[package]}
+    unknown = {"tests", "research"}
+    for other in {*STANDS_ON, "testing"} - known:
+        unknown |= {other, f"aotlab_{other}"}
+    paths = [path for path in (ROOT / "packages" / package).rglob("*.py") if "tests" in path.parts]
+    found = {str(path): {name.split(".")[0] for name in list_imports(path.read_text())} & unknown for path in paths}
+    assert found
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_scoring_does_not_import_torch():

@@ -110,7 +110,7 @@ def test_tracking_does_not_edit_the_prepared_run(output, job):
 
 @pytest.mark.parametrize(("options", "resumable"), [
     ({}, True),
-    ({"write": ("prores",)}, True),
+    ({"write": ("overlay",)}, True),
     ({"both_directions": True}, False),
     ({"realtime": True}, False),
 ])  # fmt: skip

@@ -7,7 +7,8 @@ from PIL import Image
 
 from aotlab.media.video import open_frames
 from aotlab.tools.render import main
-from aotlab_testing.video.runs import interrupt, track
+from aotlab_testing.files import read_files
+from aotlab_testing.video.runs import interrupt, read_results, track
 
 pytestmark = pytest.mark.usefixtures("repeater")
 
@@ -36,3 +37,31 @@ def test_resumed_run_delivers_plates_of_all_frames(video, mask, tmp_path, monkey
     for index, frame in enumerate(open_frames(video)):
         with Image.open(tmp_path / "out" / "alpha" / f"{index:05d}.png") as image:
             np.testing.assert_array_equal(np.array(image)[..., :3], frame)
+
+
+def test_outputs_for_film_need_stored_edges(video, mask, tmp_path, capsys):
+    assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
+    for name in ("alpha", "mattes16", "prores"):
+        assert track(video, tmp_path, mask, args=["--write", name]) == 2
+        assert "results without soft edges; choose another output, or replace" in capsys.readouterr().err
+    assert track(video, tmp_path, mask, args=["--write", "soft", "--force"]) == 0
+    assert track(video, tmp_path, mask, args=["--write", "alpha,prores"]) == 0
+    assert track(video, tmp_path / "whole", mask, args=["--write", "alpha,prores"]) == 0
+    found, expected = (read_files(tmp_path / name) for name in ("out", "whole/out"))
+    assert all(found[name] == content for name, content in expected.items() if name.startswith("alpha"))
+
+
+def test_outputs_for_film_resume(video, mask, tmp_path, monkeypatch):
+    line = ["--write", "alpha,mattes16,prores"]
+    interrupt(monkeypatch, video, tmp_path, mask, args=line)
+    assert track(video, tmp_path, mask, args=line) == 0
+    assert track(video, tmp_path / "whole", mask, args=line) == 0
+    found, expected = (read_results(tmp_path / name) for name in ("out", "whole/out"))
+    assert found == expected
+    assert {"soft/00003.png", "alpha/00003.png", "mattes16/1/00003.png", "alpha.mov"} <= found.keys()
+
+
+def test_movie_of_a_resumed_run_has_all_frames(video, mask, tmp_path, monkeypatch):
+    interrupt(monkeypatch, video, tmp_path, mask, args=["--write", "soft"])
+    assert track(video, tmp_path, mask, args=["--write", "prores,objects"]) == 0
+    assert len(list(open_frames(tmp_path / "out" / "alpha.mov"))) == 4

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import OpenEXR
 import pytest
 from PIL import Image
 
@@ -30,7 +29,7 @@ from aotlab_studio.session.actions import Describe, Export, run_action
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.session.session import Session
 from aotlab_testing.files import read_files
-from aotlab_testing.marks import slow
+from aotlab_testing.marks import needs_compositing, needs_pymatting, slow
 from aotlab_testing.processes import kill_at_call, survives_in_subprocess
 from studio.tests.annotation.clips import LENGTH, draw_folder, square, truth, write_video
 from studio.tests.annotation.results import change_record, merge, open_clip, store_results, write_results
@@ -117,8 +116,9 @@ def test_class_names_of_a_job_are_exported(tmp_path):
     assert 'label="dog"' in (folder / "a" / "cvat.xml").read_text()
 
 
+@needs_compositing
+@needs_pymatting
 def test_exported_clips_keep_options_and_refine_edges(tmp_path):
-    pytest.importorskip("pymatting")
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", outputs={"alpha": ["alpha"]}, output_options={"alpha": {"alpha": "premultiplied"}})
     with closing(open_clip(folder / "a")) as session:
@@ -363,18 +363,18 @@ def test_foreign_file_in_a_folder_of_results_is_kept(batch, capsys, name):
     assert (batch / "a" / "objects" / "1" / "00004.png").stat().st_size
 
 
-def test_soft_mattes_are_kept_unless_requested(batch, capsys):
-    soft = batch / "a" / "mattes16" / "1" / "00004.png"
+def test_soft_mattes_are_kept_unless_requested(batch, capsys, mattes):
+    soft = batch / "a" / "mattes" / "1" / "00004.png"
     soft.parent.mkdir(parents=True)
     Image.new("I;16", (60, 40), 77).save(soft)
     before = soft.read_bytes()
-    change_record(batch / "a", outputs={"coco": ["coco.json"], "mattes16": ["mattes16"]})
+    change_record(batch / "a", outputs={"coco": ["coco.json"], "mattes": ["mattes"]})
     mark_done(batch)
     assert main([str(batch)]) == 0
-    assert "left out: a (mattes16: as tracked), b (to do), c (to do)\n" in capsys.readouterr().out
+    assert "left out: a (mattes: as tracked), b (to do), c (to do)\n" in capsys.readouterr().out
     assert soft.read_bytes() == before
-    assert "mattes16/1/00004.png" not in json.loads((batch / "a" / "export.json").read_text())["files"]
-    for outputs in (["--write", "mattes16"], []):  # those are corrected masks from then on
+    assert "mattes/1/00004.png" not in json.loads((batch / "a" / "export.json").read_text())["files"]
+    for outputs in (["--write", "mattes"], []):  # those are corrected masks from then on
         assert main([str(batch), *outputs]) == 0
         assert "left out: b (to do), c (to do)\n" in capsys.readouterr().out
         assert soft.read_bytes() != before
@@ -414,7 +414,7 @@ def test_export_makes_complete_results(batch, capsys):
     assert (tracked[4].labels[28, 44], tracked[4].time) == (1, Fraction(4, 24))
 
 
-def test_outputs_of_corrected_results_are_rendered(batch, capsys):
+def test_outputs_of_corrected_results_are_rendered(batch, capsys, mattes):
     correct(batch)
     assert main([str(batch)]) == 0
     for _ in range(2):  # also after another export
@@ -422,12 +422,12 @@ def test_outputs_of_corrected_results_are_rendered(batch, capsys):
         with Image.open(batch / "a" / "objects" / "1" / "00004.png") as image:
             assert image.getpixel((44, 28)) == 255
         assert main([str(batch)]) == 0
-    assert render([str(batch / "a"), "--write", "mattes16"]) == 0  # 0 or 1, by the masks
-    matte = cv2.imread(str(batch / "a" / "mattes16" / "1" / "00004.png"), cv2.IMREAD_UNCHANGED)
+    assert render([str(batch / "a"), "--write", "mattes"]) == 0  # 0 or 1, by the masks
+    matte = cv2.imread(str(batch / "a" / "mattes" / "1" / "00004.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(matte, (read_mask(batch / "a" / "masks" / "00004.png") == 1) * 65535)
 
 
-def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
+def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog, mattes):
     comp = write_results(tmp_path, ["a"]) / "a"
     with closing(open_clip(comp)):  # to look at it
         assert render([str(comp), "--write", "coco"]) == 0
@@ -439,15 +439,29 @@ def test_corrections_of_one_video_are_rendered(tmp_path, capsys, caplog):
     caplog.clear()
     assert main([str(comp)]) == 0
     assert "1 clip exported" in capsys.readouterr().out
+    assert render([str(comp), "--write", "mattes"]) == 0
+    assert caplog.messages == []
+    assert {path.name for path in (comp / "mattes").iterdir()} == {"1", "2"}
+    matte = cv2.imread(str(comp / "mattes" / "1" / "00004.png"), cv2.IMREAD_UNCHANGED)
+    assert matte[28, 44] == 65535
+    assert not (comp / "classes.json").exists()
+    assert not (comp.parent / "classes.json").exists()
+
+
+@needs_compositing
+def test_corrections_are_rendered_for_film(tmp_path):
+    import OpenEXR  # installed with aotlab_compositing
+
+    comp = write_results(tmp_path, ["a"]) / "a"
+    with closing(open_clip(comp)) as session:
+        editing.FillPolygon(4, 1, square(40, 25, 8)).run(session.document)
+    assert main([str(comp)]) == 0
     options = ["--per-object", "--no-plate", "--alpha", "premultiplied"]
     assert render([str(comp), "--write", "exr,prores", *options]) == 0
-    assert caplog.messages == []
     with OpenEXR.File(str(comp / "exr" / "00004.exr"), separate_channels=True) as file:
         channels = {name: item.pixels for name, item in file.channels().items()}
     assert (channels.keys(), channels["object.1.A"][28, 44]) == ({"object.1.A", "object.2.A"}, 1)
     assert {path.name for path in (comp / "prores").iterdir()} == {"object.1.mov", "object.2.mov"}
-    assert not (comp / "classes.json").exists()
-    assert not (comp.parent / "classes.json").exists()
 
 
 def test_job_list_keeps_corrected_results(batch):

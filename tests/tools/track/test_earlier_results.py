@@ -61,25 +61,25 @@ def test_further_outputs_are_written_without_tracking(video, mask, tmp_path, rep
     assert all(found[name] == expected[name] for name in ("overlay.mp4", "coco.json"))
 
 
-def test_soft_outputs_need_stored_edges(video, mask, tmp_path, capsys):
+def test_soft_output_needs_stored_edges(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
-    for name in ("alpha", "mattes16", "prores"):
-        assert track(video, tmp_path, mask, args=["--write", name]) == 2
-        assert "results without soft edges; choose another output, or replace" in capsys.readouterr().err
+    assert track(video, tmp_path, mask, args=["--write", "mattes"]) == 2
+    assert "results without soft edges; choose another output, or replace" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=["--write", "soft", "--force"]) == 0
-    assert track(video, tmp_path, mask, args=["--write", "alpha,prores"]) == 0
-    assert track(video, tmp_path / "whole", mask, args=["--write", "alpha,prores"]) == 0
-    found, expected = (read_files(tmp_path / name) for name in ("out", "whole/out"))
-    assert all(found[name] == content for name, content in expected.items() if name.startswith("alpha"))
+    assert track(video, tmp_path, mask, args=["--write", "mattes"]) == 0
+    assert track(video, tmp_path / "whole", mask, args=["--write", "mattes"]) == 0
+    found, expected = (read_files(tmp_path / name / "mattes") for name in ("out", "whole/out"))
+    assert found == expected
+    assert len(found) == 4
 
 
 def test_deleted_output_is_written_again_equal(video, mask, tmp_path, repeater):
-    line = ["--write", "masks,overlay,coco,objects,mattes16,prores"]
+    line = ["--write", "masks,overlay,coco,objects,mattes"]
     assert track(video, tmp_path, mask, args=line) == 0
     before, steps = read_files(tmp_path / "out"), repeater.steps
-    for name in ("overlay.mp4", "coco.json", "alpha.mov"):
+    for name in ("overlay.mp4", "coco.json"):
         (tmp_path / "out" / name).unlink()
-    for name in ("objects", "mattes16"):
+    for name in ("objects", "mattes"):
         (tmp_path / "out" / name).rename(tmp_path / name)
     assert track(video, tmp_path, mask, args=line) == 0
     assert repeater.steps == steps
@@ -256,18 +256,18 @@ def test_killed_replacement_leaves_one_of_both_runs(video, mask, tmp_path, monke
 
 @pytest.mark.parametrize("earlier", ["finished", "interrupted", "none"])
 def test_run_after_a_full_disk_needs_no_force(video, mask, tmp_path, monkeypatch, capsys, earlier):
-    out, line = tmp_path / "out", ["--write", "masks,alpha"]
+    out, line = tmp_path / "out", ["--write", "masks,mattes"]
     if earlier == "interrupted":
         interrupt(monkeypatch, video, tmp_path, mask, args=line)
     elif earlier == "finished":
         assert track(video, tmp_path, mask, args=line) == 0
-    fail = Mock(side_effect=InputError("alpha/00000.png: cannot be written (No space left on device)"))
+    fail = Mock(side_effect=InputError("mattes/1/00000.png: cannot be written (No space left on device)"))
     with monkeypatch.context() as patch:
-        patch.setattr(type(make_output("alpha")), "write", fail)
+        patch.setattr(type(make_output("mattes")), "write", fail)
         assert track(video, tmp_path, mask, args=[*line, "--end", "2", "--force"]) == 1
     assert "No space left" in capsys.readouterr().err
     assert track(video, tmp_path, mask, args=[*line, "--end", "2"]) == 0
-    assert len([*out.glob("alpha/*.png")]) == 3
+    assert len([*out.glob("mattes/1/*.png")]) == 3
 
 
 def test_missing_mask_is_named_and_tracked_again_by_force(video, mask, tmp_path, capsys, repeater):

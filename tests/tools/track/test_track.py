@@ -187,7 +187,7 @@ def test_removed_object_has_no_pixel_from_its_frame_on(video, mask, tmp_path):
 
 
 @pytest.mark.parametrize(("args", "expected"), [
-    (["--write", "objects,coco,alpha"], ["alpha", "coco.json", "objects", "soft"]),
+    (["--write", "objects,coco,mattes"], ["coco.json", "mattes", "objects", "soft"]),
     (["--write", "masks", "--write", "coco, masks"], ["coco.json"]),
     (["--write", "masks"], []),
     (["--write", "overlay,soft"], ["overlay.mp4", "soft"]),

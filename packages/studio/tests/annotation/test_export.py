@@ -22,6 +22,7 @@ from aotlab_studio.session.actions import CancelExport, Export, ListFramesToChec
 from aotlab_studio.session.session import UnfinishedError
 from aotlab_studio.session.uploads import load_upload
 from aotlab_testing.limits import limit_file_size
+from aotlab_testing.marks import needs_compositing, needs_pymatting
 from aotlab_testing.processes import kill_at_call, survives_in_subprocess
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, square, truth
 from studio.tests.annotation.sessions import (
@@ -85,8 +86,9 @@ def test_frames_without_result_left_out(session):  # of every output: test_expor
     assert [record["image_id"] for record in coco["annotations"] if record["track_id"] == 2] == [4, 5]
 
 
+@needs_compositing
+@needs_pymatting
 def test_edges_are_refined_if_asked_for(session):
-    pytest.importorskip("pymatting")
     folder = track_part(session)
     for refine in (False, True):
         Export(["alpha", "masks"], options=["refine_edges"] * refine).run(session)

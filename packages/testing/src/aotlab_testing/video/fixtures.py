@@ -9,6 +9,7 @@ from aotlab.engine.tracking import tracker as engine
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.utils.files import sha256
 from aotlab_testing.drawn_clips import write_plain
+from aotlab_testing.video.mattes import Mattes
 from aotlab_testing.video.runs import Repeater, save
 
 
@@ -28,8 +29,14 @@ METHODS = {"read_settings": cache_if_bundled(TrackerOptions.read_settings, names
 
 
 @pytest.fixture
-def repeater(monkeypatch):
-    """Commands load the class that is returned."""
+def mattes(offer):
+    """Commands have the output ``mattes``, which needs soft edges."""
+    offer("aotlab.outputs", mattes=Mattes)
+
+
+@pytest.fixture
+def repeater(monkeypatch, mattes):
+    """Commands load the class that is returned, and have the output ``mattes``."""
     monkeypatch.setattr(engine, "Tracker", Repeater)
     monkeypatch.setattr("aotlab.utils.digests.sha256", SHA256)
     for name, method in METHODS.items():

@@ -15,7 +15,7 @@ from aotlab_testing.files import read_files
 from aotlab_testing.repeating_tracker import RepeatingTracker
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
-WRITE = ["--write", "masks,overlay,coco,objects,mattes16"]
+WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
 
 
 class Repeater(RepeatingTracker):
