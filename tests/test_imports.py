@@ -7,6 +7,7 @@ import pytest
 import aotlab
 from aotlab import sdk
 from aotlab.configs.files import ROOT
+from tests.border import TRACKERS, VIDEO
 from tests.imports import list_imports
 
 LAYERS: list[tuple[str, ...]] = [
@@ -22,6 +23,85 @@ ALLOWED = {
 """Package to the packages that it may import."""
 ALLOWED["evaluation"] -= {"networks"}
 ALLOWED["prompting"] -= {"dataloaders", "evaluation"}
+
+
+FRAMEWORK = [package for package in ALLOWED if package != "research"]
+LEAVING = {f"aotlab.{name}": owner for owner, table in (("video", VIDEO), ("trackers", TRACKERS)) for name in table}
+"""Modules that go to a package on top of the framework, and the package."""
+OFFERED = {"aotlab", *(f"{module.__name__}.{name}" for module in (aotlab, sdk) for name in (*module.__all__, "sdk"))}
+SHARED = ("aotlab.utils.", "aotlab.media.", "aotlab.tools.cli.")
+"""Beginnings of the modules that packages of the same version import, besides the names of `OFFERED`."""
+BREACHES: dict[str, list[str]] = {
+    "aotlab.benchmark.vot": ["aotlab.dataloaders.object_masks", "aotlab.engine.tracking.interfaces"],
+    "aotlab.dataloaders.layouts": ["aotlab.media.matching"],
+    "aotlab.dataloaders.sequences": ["aotlab.media.matching"],
+    "aotlab.dataloaders.training.coco": ["aotlab.media.coco"],
+    "aotlab.engine.tracking.inputs": ["aotlab.media.soft_masks"],
+    "aotlab.evaluation.benchmarks.lvos": ["aotlab.media.matching"],
+    "aotlab.evaluation.benchmarks.sav": ["aotlab.media.matching"],
+    "aotlab.evaluation.label_scores": ["aotlab.media.matching"],
+    "aotlab.evaluation.scoring": ["aotlab.media.matching"],
+    "aotlab.media.frames": ["aotlab.configs.settings"],
+    "aotlab.media.images": ["aotlab.media.matching"],
+    "aotlab.media.masks": [
+        "aotlab.media.exr",
+        "aotlab.media.high_bit_depth",
+        "aotlab.media.mask_pages",
+        "aotlab.media.matching",
+        "aotlab.media.regions",
+        "aotlab.media.value_syntax",
+    ],
+    "aotlab.media.prompt": ["aotlab.media.regions", "aotlab.media.value_syntax"],
+    "aotlab.media.source_options": ["aotlab.configs.settings"],
+    "aotlab.media.video": ["aotlab.configs.settings"],
+    "aotlab.runs.directions": ["aotlab.engine.tracking.interfaces", "aotlab.engine.tracking.prediction"],
+    "aotlab.runs.inputs": ["aotlab.evaluation.smoothing"],
+    "aotlab.runs.job": ["aotlab.configs.settings"],
+    "aotlab.runs.job_list": ["aotlab.configs.settings"],
+    "aotlab.runs.lists": ["aotlab.engine.tracking.options"],
+    "aotlab.runs.loop": [
+        "aotlab.engine.tracking.interfaces",
+        "aotlab.networks.weights.checkpoints",
+        "aotlab.prompting.load",
+        "aotlab.prompting.segmenter",
+    ],
+    "aotlab.runs.merging": ["aotlab.engine.tracking.prediction"],
+    "aotlab.runs.prepare": [
+        "aotlab.configs.files",
+        "aotlab.engine.tracking.inputs",
+        "aotlab.engine.tracking.options",
+        "aotlab.prompting.load",
+    ],
+    "aotlab.runs.run": ["aotlab.engine.tracking.interfaces", "aotlab.engine.tracking.options"],
+    "aotlab.tools.cli.options": [
+        "aotlab.media.matching",
+        "aotlab.media.source_options",
+        "aotlab.media.value_syntax",
+        "aotlab.runs.output_options",
+        "aotlab.runs.outputs",
+        "aotlab.runs.shards",
+        "aotlab.runs.store",
+    ],
+    "aotlab.tools.cli.types": ["aotlab.media.value_syntax"],
+    "aotlab.tools.info": ["aotlab.media.video_writer"],
+    "aotlab.tools.inspect_model": ["aotlab.media.video"],
+    "aotlab.tools.mask": ["aotlab.prompting.load", "aotlab.prompting.segmenter"],
+    "aotlab.tools.sweep": ["aotlab.runs.shards"],
+    "aotlab.tools.track": ["aotlab.engine.tracking.options"],
+    "aotlab.tools.vot": ["aotlab.engine.tracking.options"],
+}
+"""Modules to what they import across the border of the framework, and should not."""
+
+
+def find_crossings(source, name, modules):
+    """Modules and names on the other side of the border that a source imports and may not."""
+    owner, found = LEAVING.get(name), set()
+    for imported in [other for other in list_imports(source) if other.startswith("aotlab.")]:
+        module = imported if imported in modules else imported.rpartition(".")[0]
+        is_public = imported in OFFERED or f"{module}.".startswith(SHARED)
+        if LEAVING.get(module) != owner if module in LEAVING else owner and not is_public:
+            found.add(module)
+    return sorted(found)
 
 
 def sources(package):
@@ -41,6 +121,27 @@ def find_breaches(source, package):
 def module_name(path):
     """``aotlab.engine.tracking.tracker`` for a file; that of its folder for an ``__init__.py``."""
     return ".".join(("aotlab", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def test_imports_across_the_border_are_known():
+    files = {module_name(path): path.read_text() for package in FRAMEWORK for path in sources(package)}
+    found = {name: find_crossings(text, name, files) for name, text in files.items()}
+    assert LEAVING.keys() <= files.keys()
+    assert {name: modules for name, modules in found.items() if modules} == BREACHES
+
+
+@pytest.mark.parametrize(("name", "source", "crossings"), [
+    ("aotlab.engine.recurrence", "from aotlab.media.video import open_frames", ["aotlab.media.video"]),
+    ("aotlab.engine.recurrence", "from aotlab.media.masks import read_mask", []),
+    ("aotlab.runs.run", "from aotlab.tools.vot import main", ["aotlab.tools.vot"]),
+    ("aotlab.runs.run", "from aotlab.configs.load import load_config", ["aotlab.configs.load"]),
+    ("aotlab.runs.run", "from aotlab.engine.tracking.tracker import Tracker", ["aotlab.engine.tracking.tracker"]),
+    ("aotlab.runs.run", "from aotlab import Tracker\nfrom aotlab.sdk import CutDetector", []),
+    ("aotlab.runs.run", "from aotlab.media.video import open_frames\nimport aotlab.utils.files", []),
+])  # fmt: skip
+def test_import_across_the_border_is_found(name, source, crossings):
+    files = {module_name(path) for package in FRAMEWORK for path in sources(package)}
+    assert find_crossings(source, name, files) == crossings
 
 
 def test_no_module_imports_itself_through_others():
