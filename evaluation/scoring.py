@@ -20,7 +20,7 @@ from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.benchmarks.folder import read_annotated_video
 from aotlab.evaluation.metrics import ExtendedMeasure
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
-from aotlab.media.matching import MAX_NAMES
+from aotlab.media.names import MAX_NAMES
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.plugins import list_plugin_files, load_plugin_file
 from aotlab.utils.progress import progress_bar

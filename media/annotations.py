@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aotlab.media.coco import format_coco, parse_coco
 from aotlab.media.mask_images import LabelCheck, parse_images
-from aotlab.media.matching import image_stem
+from aotlab.media.names import image_stem
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice

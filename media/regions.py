@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from aotlab.media.prompt import Box
 from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.media.soft_masks import SoftMask
 from aotlab.media.value_syntax import MaskFormat
@@ -27,10 +28,6 @@ HOLE_NAMES = ("background", "_background_", "__background__")
 VOID_NAME = "__ignore__"
 VOID_NAMES = (VOID_NAME, "ignore", "void", "dontcare")
 """Class names of regions of undecided pixels, in any letter case."""
-Box = tuple[float, float, float, float]
-"""Left, top, width and height in pixels."""
-MAX_ID = 65535
-"""Largest object id; ids are 16-bit."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from aotlab.configs.settings import changed
 from aotlab.media import decoding
 from aotlab.media.frames import FrameSource, ImageFrames, require_index
 from aotlab.media.high_bit_depth import detect_image_kind
-from aotlab.media.images import list_images, require_same_size
+from aotlab.media.image_folders import list_images
+from aotlab.media.images import require_same_size
 from aotlab.media.location import locate_video
 from aotlab.media.plates import UNKNOWN_TAG, Plate, VideoPlate, lacks_matrix
 from aotlab.media.source_options import IMAGE_OPTIONS, MATRICES, SourceOptions, parse_source_options

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.smoothing import describe_smoothing
 from aotlab.media.annotations import check_video_name, read_mask_files
 from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.mask_images import LabelCheck
-from aotlab.media.matching import FORMAT_OPTION, split_numbers
-from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
+from aotlab.media.masks import MAX_ID
+from aotlab.media.numbers import split_numbers
+from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
-from aotlab.media.value_syntax import PromptArgument, parse_frame_object
+from aotlab.media.smoothing import describe_smoothing
+from aotlab.media.value_syntax import FORMAT_OPTION, PromptArgument, parse_frame_object
 from aotlab.runs.store import MASKS, Results
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors

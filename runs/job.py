@@ -14,11 +14,12 @@ import numpy as np
 from pydantic import Field, PlainValidator
 
 from aotlab.configs.settings import FileName, Settings
+from aotlab.media.frame_prompts import FramePrompt, parse_frame_prompts
 from aotlab.media.frames import FrameSource
 from aotlab.media.location import locate_video
-from aotlab.media.matching import MASK_ENDING
-from aotlab.media.prompt import FramePrompt, Prompt, parse_frame_prompts
-from aotlab.media.regions import MAX_ID
+from aotlab.media.masks import MAX_ID
+from aotlab.media.names import MASK_ENDING
+from aotlab.media.prompt import Prompt
 from aotlab.media.source_options import SourceOptions, parse_source_options
 from aotlab.media.value_syntax import (
     MaskFormat,

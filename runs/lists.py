@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
-from aotlab.media.matching import natural_sort
+from aotlab.media.names import natural_sort
 from aotlab.media.video import digest_video
 from aotlab.runs.classes import CLASSES, read_class_ids
 from aotlab.runs.job import Job, RunOptions

@@ -17,9 +17,11 @@ import numpy as np
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.engine.tracking.options import LazyTracker
 from aotlab.media.arrays import convert_mask
+from aotlab.media.frame_prompts import group_prompts
 from aotlab.media.frames import FrameSource
-from aotlab.media.prompt import Prompt, group_prompts
-from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
+from aotlab.media.masks import MAX_ID
+from aotlab.media.prompt import Prompt
+from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.soft_masks import split_soft_mask
 from aotlab.media.video import digest_video, open_frames
 from aotlab.prompting.load import find_segmenting_loader

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import Self
 
+from aotlab.media.masks import MAX_ID
 from aotlab.media.plates import ImagePlate, Plate
-from aotlab.media.regions import MAX_ID, ObjectClasses
+from aotlab.media.regions import ObjectClasses
 from aotlab.media.source_options import SourceOptions
 from aotlab.media.value_syntax import MaskFormat, PromptArgument, parse_frame_object
 from aotlab.utils.digests import InputDigests

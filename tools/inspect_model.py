@@ -40,8 +40,8 @@ def main(
     require_modules("matplotlib")
     from aotlab.benchmark.inspection import compare_identities, draw_attention, draw_identities, measure_attention
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.media.frame_prompts import group_prompts
     from aotlab.media.masks import read_mask
-    from aotlab.media.prompt import group_prompts
     from aotlab.media.video import open_frames
 
     frames = open_frames(video)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click import UsageError
 
-from aotlab.media.matching import MASK_ENDING, OVERLAY_ENDING
+from aotlab.media.names import MASK_ENDING, OVERLAY_ENDING
 from aotlab.tools.cli.command import command, option_group, require_new_output
 from aotlab.tools.cli.options import (
     force_file,
@@ -41,11 +41,11 @@ def main(
     from PIL import Image
 
     from aotlab.media.frame_numbers import FrameNumbers
+    from aotlab.media.frame_prompts import group_prompts
     from aotlab.media.frames import ImageFrames
     from aotlab.media.masks import write_mask
-    from aotlab.media.matching import IMAGE_SUFFIXES
+    from aotlab.media.names import IMAGE_SUFFIXES
     from aotlab.media.overlay import draw_ids, draw_overlay
-    from aotlab.media.prompt import group_prompts
     from aotlab.media.source_options import SourceOptions
     from aotlab.media.video import open_frames
     from aotlab.prompting.load import load_segmenter

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.media.matching import VIDEO_SUFFIXES
+from aotlab.media.names import VIDEO_SUFFIXES
 from aotlab.media.value_syntax import FRAME_AND_OBJECT, parse_removal
 from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group

@@ -6,6 +6,7 @@ from .media.coco import (
     parse_attributes as parse_attributes,
     parse_coco as parse_coco,
     parse_ids as parse_ids,
+    compress_rle as compress_rle,
 )
 from .media.exr import (
     PRIMARIES as PRIMARIES,
@@ -25,12 +26,8 @@ from .runs.store import (
     quantize_probabilities as quantize_probabilities,
     write_soft as write_soft,
 )
-from .media.matching import (
-    FORMAT_OPTION as FORMAT_OPTION,
-    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
-    START_NUMBER_OPTION as START_NUMBER_OPTION,
-    list_image_files as list_image_files,
-)
+from .media.value_syntax import FORMAT_OPTION as FORMAT_OPTION, START_NUMBER_OPTION as START_NUMBER_OPTION
+from .media.names import IMAGE_SUFFIXES as IMAGE_SUFFIXES, list_image_files as list_image_files
 from .media.high_bit_depth import detect_image_kind as detect_image_kind
 from .media.levels import encode_srgb as encode_srgb
 from .media.plates import BT709 as BT709, ImagePlate as ImagePlate, VideoPlate as VideoPlate
@@ -45,12 +42,7 @@ from .media.mask_pages import list_pages as list_pages
 from .media.masks import PALETTE as PALETTE, VOID as VOID
 from .media.regions import VOID_NAME as VOID_NAME, add_class_ids as add_class_ids
 from .media.mask_images import MASK_SUFFIXES as MASK_SUFFIXES
-from .media.rle import compress_rle as compress_rle
-from .media.video import (
-    VideoFrames as VideoFrames,
-    VideoReader as VideoReader,
-    digest_video as digest_video,
-)
+from .media.video import VideoFrames as VideoFrames, VideoReader as VideoReader, digest_video as digest_video
 from .tools.cli.command import require_new_output as require_new_output
 from .tools.cli.options import (
     mask_format as mask_format,

@@ -17,21 +17,19 @@ from .dataloaders.sequences import read_video as read_video, read_videos as read
 from .evaluation.benchmark import Benchmark as Benchmark
 from .prompting.load import load_segmenter as load_segmenter
 from .prompting.segmenter import PromptSegmenter as PromptSegmenter, check_prompts as check_prompts
-from .media.annotations import (
-    MaskWriter as MaskWriter,
-    find_mask_writer as find_mask_writer,
-)
+from .media.annotations import MaskWriter as MaskWriter, find_mask_writer as find_mask_writer
 from .media.frames import FrameSource as FrameSource
 from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image
 from .media.plates import ColorTags as ColorTags, Plate as Plate
-from .media.prompt import FramePrompt as FramePrompt
+from .media.frame_prompts import FramePrompt as FramePrompt
 from .runs.store import Results as Results, TrackedFrame as TrackedFrame, has_results as has_results
+from .media.names import natural_sort as natural_sort
 from .media.matching import (
-    natural_sort as natural_sort,
     require_different_images as require_different_images,
     require_same_frame as require_same_frame,
     select_video as select_video,
 )
+from .media.reading import read_mask_image as read_mask_image
 from .media.regions import (
     Annotations as Annotations,
     ObjectClasses as ObjectClasses,
@@ -50,8 +48,8 @@ from .media.rle import (
     encode_rle as encode_rle,
     fill_polygons as fill_polygons,
     parse_rle as parse_rle,
-    require_size as require_size,
 )
+from .media.coco import require_size as require_size
 from .media.region_matching import match_regions as match_regions
 from .media.region_parser import RegionParser as RegionParser
 from .networks.attention import sine_position as sine_position

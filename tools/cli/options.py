@@ -14,8 +14,8 @@ from click.exceptions import Exit
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark, select_videos
-from aotlab.media.matching import FORMAT_OPTION, START_NUMBER_OPTION, VIDEO_SUFFIXES
-from aotlab.media.value_syntax import MaskFormat
+from aotlab.media.names import VIDEO_SUFFIXES
+from aotlab.media.value_syntax import FORMAT_OPTION, START_NUMBER_OPTION, MaskFormat
 from aotlab.runs.output_options import list_output_options
 from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import option_group
