@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.engine.tracking.interfaces import VideoTracker
+from aotlab import VideoTracker
 from aotlab.media.images import read_image
 from aotlab.media.masks import merge_object_masks
 

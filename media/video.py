@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.configs.settings import changed
 from aotlab.media import decoding
 from aotlab.media.frames import FrameSource, ImageFrames, require_index
 from aotlab.media.high_bit_depth import detect_image_kind
@@ -25,6 +24,7 @@ from aotlab.media.location import locate_video
 from aotlab.media.plates import UNKNOWN_TAG, Plate, VideoPlate, lacks_matrix
 from aotlab.media.source_options import IMAGE_OPTIONS, MATRICES, SourceOptions, parse_source_options
 from aotlab.media.video_index import VideoIndex
+from aotlab.sdk import changed
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading

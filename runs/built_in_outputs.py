@@ -18,8 +18,9 @@ from aotlab.media.regions import Annotations, Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.runs.output import Output, OutputContext
-from aotlab.runs.store import MASKS, TrackedFrame
+from aotlab.runs.store import TrackedFrame
 from aotlab.utils.files import atomic_path
+from aotlab.utils.run_folder import MASKS
 
 
 class MaskFiles(Output):

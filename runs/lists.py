@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+from aotlab import TrackerOptions
 from aotlab.media.names import natural_sort
 from aotlab.media.video import digest_video
 from aotlab.runs.classes import CLASSES, read_class_ids
 from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.prepare import PreparedRun, prepare
 from aotlab.runs.run import Action, plan_action, run
-from aotlab.runs.shards import Shard
 from aotlab.runs.store import Results, has_results
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
@@ -27,6 +27,7 @@ from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, r
 from aotlab.utils.plugins import LIST_OUTPUT_PLUGINS, list_plugins
 from aotlab.utils.provenance import describe_program
 from aotlab.utils.run_folder import RECORD, list_unexpected, read_record, write_record
+from aotlab.utils.shards import Shard
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
 

@@ -28,14 +28,14 @@ from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import atomic_path, is_file_name, list_files, remove, writing
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.run_folder import RunFolder, read_record, remove_empty_folders, remove_files
+from aotlab.utils.run_folder import MASKS, VIDEO_KIND, RunFolder, read_record, remove_empty_folders, remove_files
 from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     from aotlab.media.frames import FrameSource
 
-MASKS, SOFT, PROMPT_MASKS = "masks", "soft", "prompt_masks"
-"""Folders of the masks, of the probabilities at edges, and of the masks made from prompts."""
+SOFT, PROMPT_MASKS = "soft", "prompt_masks"
+"""Folders of the probabilities at edges, and of the masks made from prompts."""
 STATE_FILE = "state.pt"
 """File with the tracker's state, from which an interrupted run resumes."""
 FRAME_FIELD = "{frame}"
@@ -108,7 +108,7 @@ def quantize_probabilities(probabilities: np.ndarray) -> np.ndarray:
 class Results(RunFolder):
     """Results of one video in a folder."""
 
-    kind, journal = "video", "frames.jsonl"
+    kind, journal = VIDEO_KIND, "frames.jsonl"
     owned = (MASKS, SOFT, PROMPT_MASKS, STATE_FILE)
 
     name: str

@@ -13,21 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import read_mask
 from aotlab.media.source_options import IMAGE_RATE
 from aotlab.media.video import open_frames
+from aotlab.runs.frame_numbers import FrameNumbers
 from aotlab.runs.job import RunOptions
 from aotlab.runs.output import Output, OutputContext
 from aotlab.runs.output_options import NO_OPTIONS, select_options
 from aotlab.runs.outputs import make_output
 from aotlab.runs.result import TrackResult
-from aotlab.runs.store import MASKS, NO_SOFT, SOFT, Results, TrackedFrame, has_content
+from aotlab.runs.store import NO_SOFT, SOFT, Results, TrackedFrame, has_content
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import temporary_name, writing
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.run_folder import MASKS
 
 log = logging.getLogger(__name__)
 

@@ -32,38 +32,16 @@ OFFERED = {"aotlab", *(f"{module.__name__}.{name}" for module in (aotlab, sdk) f
 SHARED = ("aotlab.utils.", "aotlab.media.", "aotlab.tools.cli.")
 """Beginnings of the modules that packages of the same version import, besides the names of `OFFERED`."""
 BREACHES: dict[str, list[str]] = {
-    "aotlab.benchmark.vot": ["aotlab.engine.tracking.interfaces"],
-    "aotlab.media.frames": ["aotlab.configs.settings"],
-    "aotlab.media.source_options": ["aotlab.configs.settings"],
-    "aotlab.media.video": ["aotlab.configs.settings"],
-    "aotlab.runs.directions": ["aotlab.engine.tracking.interfaces", "aotlab.engine.tracking.prediction"],
-    "aotlab.runs.job": ["aotlab.configs.settings", "aotlab.prompting.segmenter"],
-    "aotlab.runs.job_list": ["aotlab.configs.settings"],
-    "aotlab.runs.lists": ["aotlab.engine.tracking.options"],
-    "aotlab.runs.loop": [
-        "aotlab.engine.tracking.interfaces",
-        "aotlab.networks.weights.checkpoints",
-        "aotlab.prompting.load",
-        "aotlab.prompting.segmenter",
-    ],
-    "aotlab.runs.merging": ["aotlab.engine.tracking.prediction"],
-    "aotlab.runs.prepare": ["aotlab.configs.files", "aotlab.engine.tracking.options", "aotlab.prompting.load"],
-    "aotlab.runs.run": ["aotlab.engine.tracking.interfaces", "aotlab.engine.tracking.options"],
     "aotlab.tools.cli.options": [
         "aotlab.media.source_options",
         "aotlab.media.value_syntax",
         "aotlab.runs.output_options",
         "aotlab.runs.outputs",
-        "aotlab.runs.shards",
         "aotlab.runs.store",
     ],
     "aotlab.tools.cli.types": ["aotlab.media.value_syntax"],
     "aotlab.tools.info": ["aotlab.media.video_writer"],
     "aotlab.tools.inspect_model": ["aotlab.media.frame_prompts", "aotlab.media.video"],
-    "aotlab.tools.mask": ["aotlab.prompting.load", "aotlab.prompting.segmenter"],
-    "aotlab.tools.sweep": ["aotlab.runs.shards"],
-    "aotlab.tools.track": ["aotlab.engine.tracking.options"],
-    "aotlab.tools.vot": ["aotlab.engine.tracking.options"],
 }
 """Modules to what they import across the border of the framework, and should not."""
 

@@ -40,7 +40,6 @@ def main(
 ) -> int:  # fmt: skip
     from PIL import Image
 
-    from aotlab.media.frame_numbers import FrameNumbers
     from aotlab.media.frame_prompts import group_prompts
     from aotlab.media.frames import ImageFrames
     from aotlab.media.masks import write_mask
@@ -48,8 +47,8 @@ def main(
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.source_options import SourceOptions
     from aotlab.media.video import open_frames
-    from aotlab.prompting.load import load_segmenter
-    from aotlab.prompting.segmenter import require_pixels
+    from aotlab.runs.frame_numbers import FrameNumbers
+    from aotlab.sdk import load_segmenter, require_pixels
 
     if output is not None and output.resolve() != source.resolve():
         require_new_output(output, ".png", force=force)

@@ -22,7 +22,8 @@ def main(
     *, checkpoint: str | Path, config: str | None, overrides: tuple[str, ...], strict: bool, device: str,
     print_config: bool,
 ) -> int:  # fmt: skip
-    from aotlab.engine.tracking.options import TrackerOptions, find_tracker_plugin
+    from aotlab import TrackerOptions
+    from aotlab.utils.plugins import find_tracker_plugin
 
     options = TrackerOptions(checkpoint, config, overrides, device)
     if print_config:

@@ -169,6 +169,15 @@ def list_plugin_names(group: str) -> list[str]:
     return sorted({*_list_file_names(group), *list_plugins(group)})
 
 
+def find_tracker_plugin(checkpoint: str | Path) -> str | None:
+    """Return the name of the plug-in whose tracker ``NAME`` or ``NAME:ADDRESS`` is; None for paths and other names.
+
+    A file or folder of the same name is written ``./NAME``.
+    """
+    name = checkpoint.partition(":")[0] if isinstance(checkpoint, str) else ""
+    return name if name in list_plugin_names(TRACKER_PLUGINS) else None
+
+
 def find_plugin(group: str, name: str) -> Any:
     """Return the object of a plug-in: of a loaded file, else of an entry point, which is imported.
 

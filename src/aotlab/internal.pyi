@@ -1,4 +1,3 @@
-from .configs.load import load_config as load_config
 from .media.coco import (
     OBJECT_KEYS as OBJECT_KEYS,
     read_object_key as read_object_key,
@@ -17,8 +16,8 @@ from .media.exr import (
 )
 from .media.frames import store_frame as store_frame
 from .media.source_options import parse_source_options as parse_source_options
+from .utils.run_folder import MASKS as MASKS, RECORD as RECORD, read_record as read_record
 from .runs.store import (
-    MASKS as MASKS,
     SOFT as SOFT,
     STATE_FILE as STATE_FILE,
     describe_frame as describe_frame,
@@ -67,9 +66,7 @@ from .utils.files import (
 from .utils.locks import InUseError as InUseError, locked as locked
 from .utils.run_folder import (
     EXPORT_RECORD as EXPORT_RECORD,
-    RECORD as RECORD,
     UNMOVED as UNMOVED,
-    read_record as read_record,
 )
 from .utils.text import format_count as format_count
 from .runs.inputs import load_masks as load_masks, require_ids as require_ids

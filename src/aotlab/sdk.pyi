@@ -1,6 +1,8 @@
 from .configs.methods import AOTStage as AOTStage, DeAOTStage as DeAOTStage, Method as Method, Stage as Stage
+from .configs.load import load_config as load_config
 from .configs.plugins import load_plugins as load_plugins
 from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
+from .configs.settings import Settings as Settings, changed as changed
 from .engine.tracking.inputs import prepare_inputs as prepare_inputs
 from .engine.tracking.interfaces import (
     CutDetector as CutDetector,
@@ -9,14 +11,20 @@ from .engine.tracking.interfaces import (
     SegmentingTracker as SegmentingTracker,
     TrackerLoader as TrackerLoader,
 )
+from .engine.tracking.options import describe_tracker as describe_tracker
 from .engine.hooks.hook import Hook as Hook
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
 from .engine.memory.relevance import FrameRelevance as FrameRelevance
 from .dataloaders.labeled_video import ObjectInfo as ObjectInfo, Video as Video
 from .dataloaders.sequences import read_video as read_video, read_videos as read_videos
 from .evaluation.benchmark import Benchmark as Benchmark
-from .prompting.load import load_segmenter as load_segmenter
-from .prompting.segmenter import PromptSegmenter as PromptSegmenter, check_prompts as check_prompts
+from .prompting.load import describe_segmenter as describe_segmenter, load_segmenter as load_segmenter
+from .prompting.segmenter import (
+    PromptSegmenter as PromptSegmenter,
+    check_prompts as check_prompts,
+    convert_prompts as convert_prompts,
+    require_pixels as require_pixels,
+)
 from .media.annotations import MaskWriter as MaskWriter, find_mask_writer as find_mask_writer
 from .media.frames import FrameSource as FrameSource
 from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, Job, RunOptions, TrackerOptions, internal, open_frames, read_mask, sdk, write_mask
-from aotlab.engine.tracking.options import LazyTracker
 from aotlab.internal import locked
 from aotlab.runs.job_list import find_masks_beside
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.lists import Batch as JobList
 from aotlab.runs.prepare import prepare
 from aotlab.sdk import ObjectClasses, Results

@@ -17,7 +17,6 @@ from aotlab.evaluation.benchmarks import BENCHMARKS, BUILT_IN, find_benchmark, s
 from aotlab.media.names import VIDEO_SUFFIXES
 from aotlab.media.value_syntax import FORMAT_OPTION, START_NUMBER_OPTION, MaskFormat
 from aotlab.runs.output_options import list_output_options
-from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import option_group
 from aotlab.tools.cli.types import (
     Checkpoint,
@@ -32,6 +31,7 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
+from aotlab.utils.shards import Shard
 from aotlab.utils.tables import TABLE_FORMATS
 
 if TYPE_CHECKING:

@@ -121,14 +121,14 @@ def parse_checkpoint(text: str) -> Path:
 
 def parse_tracker(text: str) -> str | Path:
     """Return the name of a plug-in's tracker, or the file of `parse_checkpoint`."""
-    from aotlab.engine.tracking.options import find_tracker_plugin
+    from aotlab.utils.plugins import find_tracker_plugin
 
     return text if find_tracker_plugin(text) is not None else parse_checkpoint(text)
 
 
 def parse_segmenter(text: str) -> str | tuple[Path, Path]:
     """Return the name of a plug-in's tracker, or two ONNX files written with a comma; raise `ValueError` for others."""
-    from aotlab.engine.tracking.options import find_tracker_plugin
+    from aotlab.utils.plugins import find_tracker_plugin
 
     files = [Path(part) for part in text.split(",")]
     if len(files) == 2:

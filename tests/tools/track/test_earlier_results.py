@@ -13,10 +13,11 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.runs import store
 from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.outputs import make_output
 from aotlab.runs.prepare import prepare
 from aotlab.runs.store import Results
