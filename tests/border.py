@@ -48,6 +48,7 @@ VIDEO = {
     "runs.store": "runs.store",
     "runs.views": "runs.views",
     "tools.cli.track_report": "commands.track_report",
+    "tools.cli.video_options": "commands.options",
     "tools.mask": "commands.mask",
     "tools.render": "commands.render",
     "tools.track": "commands.track",

@@ -8,8 +8,9 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import device, force_file, plugin_files, prompt_options, settings
+from aotlab.tools.cli.options import device, force_file, plugin_files, settings
 from aotlab.tools.cli.types import Checkpoint, ExistingPath, File, Folder, PositiveInt, option
+from aotlab.tools.cli.video_options import prompt_options
 from aotlab.utils.errors import require, require_modules
 from aotlab.utils.files import make_folder
 

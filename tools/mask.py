@@ -9,14 +9,9 @@ from click import UsageError
 
 from aotlab.media.names import MASK_ENDING, OVERLAY_ENDING
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import (
-    force_file,
-    frame_numbers_option,
-    plugin_files,
-    prompt_options,
-    segmenter_option,
-)
-from aotlab.tools.cli.types import ExistingPath, File, Frame, option
+from aotlab.tools.cli.options import force_file, plugin_files
+from aotlab.tools.cli.types import ExistingPath, File, option
+from aotlab.tools.cli.video_options import Frame, frame_numbers_option, prompt_options, segmenter_option
 from aotlab.utils.files import atomic_path, sibling_path
 
 

@@ -16,21 +16,7 @@ from aotlab.media.location import locate_video
 from aotlab.media.names import VIDEO_SUFFIXES
 from aotlab.media.value_syntax import FRAME_AND_OBJECT, parse_removal
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
-from aotlab.tools.cli.options import (
-    force_results,
-    frame_numbers_option,
-    mask_format,
-    mask_start_number,
-    parse_output_name,
-    print_settings,
-    prompt_options,
-    segmenter_option,
-    shard_option,
-    source_option,
-    split_settings,
-    tracker_options,
-    video_argument,
-)
+from aotlab.tools.cli.options import force_results, print_settings, shard_option, tracker_options
 from aotlab.tools.cli.track_report import (
     STATUSES,
     describe_run,
@@ -38,7 +24,19 @@ from aotlab.tools.cli.track_report import (
     report_plans,
     report_result,
 )
-from aotlab.tools.cli.types import ExistingPath, FileName, Folder, Frame, flag, list_option, option
+from aotlab.tools.cli.types import ExistingPath, FileName, Folder, flag, list_option, option
+from aotlab.tools.cli.video_options import (
+    Frame,
+    frame_numbers_option,
+    mask_format,
+    mask_start_number,
+    parse_output_name,
+    prompt_options,
+    segmenter_option,
+    source_option,
+    split_settings,
+    video_argument,
+)
 from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import is_file_name, sibling_path
 from aotlab.utils.shards import Shard

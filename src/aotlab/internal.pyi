@@ -43,17 +43,16 @@ from .media.regions import VOID_NAME as VOID_NAME, add_class_ids as add_class_id
 from .media.mask_images import MASK_SUFFIXES as MASK_SUFFIXES
 from .media.video import VideoFrames as VideoFrames, VideoReader as VideoReader, digest_video as digest_video
 from .tools.cli.command import require_new_output as require_new_output
-from .tools.cli.options import (
+from .tools.cli.video_options import (
     mask_format as mask_format,
     mask_start_number as mask_start_number,
     output_options as output_options,
-    print_settings as print_settings,
     segmenter_option as segmenter_option,
     source_option as source_option,
     split_settings as split_settings,
-    tracker_options as tracker_options,
     video_argument as video_argument,
 )
+from .tools.cli.options import print_settings as print_settings, tracker_options as tracker_options
 from .tools.cli.types import Bytes as Bytes, Choice as Choice, Port as Port
 from .utils.files import (
     list_files as list_files,

@@ -15,8 +15,9 @@ from PIL import Image
 from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import command, find_given_option, option_group
-from aotlab.tools.cli.options import config_option, is_setting, split_settings, video_argument
+from aotlab.tools.cli.options import config_option, is_setting
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
+from aotlab.tools.cli.video_options import split_settings, video_argument
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RunStopped
 from tests.processes import run_python
