@@ -33,11 +33,6 @@ SHARED = ("aotlab.utils.", "aotlab.media.", "aotlab.tools.cli.")
 """Beginnings of the modules that packages of the same version import, besides the names of `OFFERED`."""
 BREACHES: dict[str, list[str]] = {
     "aotlab.tools.info": ["aotlab.media.video_writer"],
-    "aotlab.tools.inspect_model": [
-        "aotlab.media.frame_prompts",
-        "aotlab.media.video",
-        "aotlab.tools.cli.video_options",
-    ],
 }
 """Modules to what they import across the border of the framework, and should not."""
 
