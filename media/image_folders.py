@@ -11,7 +11,7 @@ from aotlab.media.names import IMAGE_SUFFIXES, OVERLAY_ENDING, VIDEO_SUFFIXES, l
 from aotlab.media.numbers import require_signs
 from aotlab.utils.errors import InputError, require
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from aotlab.media.soft_masks import SoftMask
 from aotlab.media.value_syntax import FORMAT_OPTION
 from aotlab.utils.errors import InputError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 """Suffixes of mask images in a folder; soft masks may also be EXR."""

@@ -15,7 +15,7 @@ from aotlab.media.value_syntax import START_NUMBER_OPTION
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count, join_truncated
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 UPLOAD_PREFIX = re.compile("[0-9a-f]{8}-")
 """Digits that Label Studio puts before the name of each upload, also in its exports to COCO and YOLO."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import av
 
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 CACHED_FRAMES_BEFORE_SEEK = 64
 """Number of frames before a requested one that `VideoReader` decodes for its caller's cache."""

@@ -28,7 +28,7 @@ from aotlab.utils.files import prefix_errors
 from aotlab.utils.run_folder import EXPORT_RECORD, MASKS
 from aotlab.utils.text import format_count
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
 """Outputs of such an export that contain the masks of all frames; those with class names first."""

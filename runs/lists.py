@@ -14,6 +14,7 @@ from typing import Literal
 
 from aotlab import TrackerOptions
 from aotlab.media.names import natural_sort
+from aotlab.media.plugins import LIST_OUTPUT_PLUGINS
 from aotlab.media.video import digest_video
 from aotlab.runs.classes import CLASSES, read_class_ids
 from aotlab.runs.job import Job, RunOptions
@@ -24,14 +25,14 @@ from aotlab.runs.store import Results, has_results
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
-from aotlab.utils.plugins import LIST_OUTPUT_PLUGINS, list_plugins
+from aotlab.utils.plugins import list_plugins
 from aotlab.utils.provenance import describe_program
 from aotlab.utils.run_folder import RECORD, list_unexpected, read_record, write_record
 from aotlab.utils.shards import Shard
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait while another shard holds the folder."""

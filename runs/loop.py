@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from aotlab.runs.directions import PredictedFrame
     from aotlab.sdk import ResumableTracker
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 CHECKPOINT = FileKind("progress of a tracked video", 5, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0

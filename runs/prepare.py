@@ -34,7 +34,7 @@ from aotlab.utils.files import prefix_errors, sibling_path
 from aotlab.utils.run_folder import read_record, require_inputs_outside
 from aotlab.utils.text import strip_credentials
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 
 @dataclass(frozen=True)

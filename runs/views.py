@@ -30,7 +30,7 @@ from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.run_folder import MASKS
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 
 class Views:

@@ -1,5 +1,6 @@
 """Imports between packages, here and in those on top, and the one function that opens images."""
 
+import re
 from graphlib import TopologicalSorter
 
 import pytest
@@ -31,10 +32,6 @@ LEAVING = {f"aotlab.{name}": owner for owner, table in (("video", VIDEO), ("trac
 OFFERED = {"aotlab", *(f"{module.__name__}.{name}" for module in (aotlab, sdk) for name in (*module.__all__, "sdk"))}
 SHARED = ("aotlab.utils.", "aotlab.media.", "aotlab.tools.cli.")
 """Beginnings of the modules that packages of the same version import, besides the names of `OFFERED`."""
-BREACHES: dict[str, list[str]] = {
-    "aotlab.tools.info": ["aotlab.media.video_writer"],
-}
-"""Modules to what they import across the border of the framework, and should not."""
 
 
 def find_crossings(source, name, modules):
@@ -67,11 +64,21 @@ def module_name(path):
     return ".".join(("aotlab", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
 
 
-def test_imports_across_the_border_are_known():
-    files = {module_name(path): path.read_text() for package in FRAMEWORK for path in sources(package)}
-    found = {name: find_crossings(text, name, files) for name, text in files.items()}
-    assert LEAVING.keys() <= files.keys()
-    assert {name: modules for name, modules in found.items() if modules} == BREACHES
+@pytest.fixture(scope="module")
+def texts():
+    """Sources of the framework and of what leaves it, by module."""
+    return {module_name(path): path.read_text() for package in FRAMEWORK for path in sources(package)}
+
+
+def test_framework_and_packages_import_across_one_border(texts):
+    found = {name: find_crossings(text, name, texts) for name, text in texts.items()}
+    assert LEAVING.keys() <= texts.keys()
+    assert {name: modules for name, modules in found.items() if modules} == {}
+
+
+def test_packages_log_below_the_logger_of_aotlab(texts):
+    logger = re.compile(r"^log = logging\.getLogger\((.*)\)", re.MULTILINE)
+    assert {name for module in LEAVING for name in logger.findall(texts[module])} == {'"aotlab.video"'}
 
 
 @pytest.mark.parametrize(("name", "source", "crossings"), [
@@ -83,9 +90,8 @@ def test_imports_across_the_border_are_known():
     ("aotlab.runs.run", "from aotlab import Tracker\nfrom aotlab.sdk import CutDetector", []),
     ("aotlab.runs.run", "from aotlab.media.video import open_frames\nimport aotlab.utils.files", []),
 ])  # fmt: skip
-def test_import_across_the_border_is_found(name, source, crossings):
-    files = {module_name(path) for package in FRAMEWORK for path in sources(package)}
-    assert find_crossings(source, name, files) == crossings
+def test_import_across_the_border_is_found(texts, name, source, crossings):
+    assert find_crossings(source, name, texts) == crossings
 
 
 def test_no_module_imports_itself_through_others():

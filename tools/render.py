@@ -15,7 +15,7 @@ from aotlab.tools.cli.video_options import output_options, parse_output_name
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 
 @command("aotlab render")

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_settings, settings, tracker_options
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import EXTRAS, InputError, RunStopped
+
+EXTRAS["trax"] = "aotlab[vot]"
 
 
 @command("aotlab vot")

@@ -82,7 +82,7 @@ from .utils.files import (
     cache_folder as cache_folder,
     reading as reading,
 )
-from .utils.plugins import list_mask_formats as list_mask_formats
+from .media.plugins import list_mask_formats as list_mask_formats
 from .engine.training.logs import ScalarLog as ScalarLog
 from .engine.training.losses import FrameOutputs as FrameOutputs
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener

@@ -11,6 +11,7 @@ from PIL import Image
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
 from aotlab.media.masks import MAX_ID, PALETTE, read_mask
+from aotlab.media.plugins import MASK_READER_PLUGINS
 from aotlab.media.reading import read_mask_image
 from aotlab.media.region_matching import match_regions
 from aotlab.media.regions import GroupKey, ParsedFile, ParsedRegion
@@ -359,7 +360,7 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
 def test_file_without_objects_rejected_for_one_frame(tmp_path, offer):
     (tmp_path / "first.box").write_text("")
     empty = Annotations(VIDEO.size, {0: [], 1: []})
-    offer(plugins.MASK_READER_PLUGINS, box=lambda path, video: empty)
+    offer(MASK_READER_PLUGINS, box=lambda path, video: empty)
     with pytest.raises(InputError, match=r"first\.box: contains no object"):
         read_annotations(tmp_path / "first.box", VIDEO, frame=5)
 

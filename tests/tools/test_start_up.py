@@ -12,6 +12,7 @@ from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import COMMANDS, MODULES, find_command
 from tests import SAMPLE
+from tests.border import TRACKERS, VIDEO
 from tests.processes import RUN_SECONDS, run_python
 
 HEAVY = {
@@ -28,7 +29,8 @@ print(main(sys.argv[2:]), flush=True)
 ALONE = """
 import sys
 from aotlab.utils import plugins
-plugins._read_entry_points = lambda group, path: []
+read = plugins._read_entry_points
+plugins._read_entry_points = lambda *args: [point for point in read(*args) if point.dist.name == "aotlab"]
 from aotlab.tools.main import main
 print([main(line.split()) for line in sys.argv[1:]])
 """
@@ -67,6 +69,14 @@ def run_code(tmp_path, code, *arguments):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
+
+
+def test_framework_imports_no_module_of_a_package():
+    line = "import sys, aotlab.tools.eval, aotlab.tools.train, aotlab.engine.tracking.tracker; print(*sys.modules)"
+    loaded = {*run_python("-c", line).stdout.split()}
+    assert "aotlab.engine.recurrence" in loaded
+    packages = {"av", "OpenEXR", "tifffile", *(f"aotlab.{name}" for name in (*VIDEO, *TRACKERS))}
+    assert not [name for name in loaded if name in packages or name.startswith("aotlab_")]
 
 
 def test_every_tool_is_a_command():
