@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -150,8 +150,6 @@ class Annotations(Mapping[int, np.ndarray]):
     """Descriptions of what the file has and the objects lack, with counts."""
     assigned_ids: frozenset[int] = frozenset()
     """Ids of the objects that have none in the file."""
-    schema: Any = None
-    """Classes that objects may have, as the studio's `Schema`; None if unset."""
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping would compare the masks, which are arrays
 

@@ -109,7 +109,7 @@ class Batch:
         for job in self._jobs:
             try:
                 if (kept := self._find_kept(job)) is not None:
-                    yield Outcome(job, "corrected" if kept.corrected else "reuse", len(kept.entries))
+                    yield Outcome(job, "corrected" if kept.protected else "reuse", len(kept.entries))
                     continue
                 prepared = self._prepare(job)
                 yield Outcome(job, plan_action(prepared, force=self._force), prepared=prepared)
@@ -158,7 +158,7 @@ class Batch:
             is_complete = is_same and results.status == "done" and not results.describe_missing()
             require(is_complete, problem, subject=job.name, remedy="move its folder away, or delete it yourself")
             return results
-        if results is None or not results.corrected:
+        if results is None or not results.protected:
             return None
         video = job.video_address
         is_moved = video != results.video and os.path.exists(video)
@@ -191,12 +191,12 @@ class Batch:
         """Track a job until the flag is set, or reuse its results."""
         folder = self._output / job.name
         if (kept := self._find_kept(job)) is not None:
-            if kept.corrected:
+            if kept.protected:
                 with locked_output(folder):
                     kept.save()  # its video may have moved
-            content = "corrected masks are" if kept.corrected else "its recording is"
+            content = "corrected masks are" if kept.protected else "its recording is"
             log.info("%s: %s kept; delete %s to track it again", job.name, content, folder)
-            return Outcome(job, "corrected" if kept.corrected else "done", len(kept.entries))
+            return Outcome(job, "corrected" if kept.protected else "done", len(kept.entries))
         result = run(self._prepare(job), force=self._force, class_file=self._output / CLASSES, stop=stop)
         if result.reused:
             log.info("%s: already tracked with these inputs", job.name)

@@ -38,6 +38,8 @@ SOFT, PROMPT_MASKS = "soft", "prompt_masks"
 """Folders of the probabilities at edges, and of the masks made from prompts."""
 STATE_FILE = "state.pt"
 """File with the tracker's state, from which an interrupted run resumes."""
+FIELDS = {"corrected": "protected", "edited": "outdated"}
+"""Keys of the record to attributes of `Results`, where their names differ."""
 FRAME_FIELD = "{frame}"
 """Name of a frame in the paths of outputs."""
 SOFT_LEVELS, SOFT_STEP = 1023, 64
@@ -144,10 +146,10 @@ class Results(RunFolder):
     """Format of the images of `masks`, as in `VideoInfo`."""
     soft: bool = False
     """Whether probabilities at edges are stored."""
-    corrected: bool = False
-    """Whether a person has corrected the masks; no run replaces them."""
-    edited: bool = field(default=False, compare=False)
-    """Whether a person has edited the masks elsewhere since they were written; set by the program that is used."""
+    protected: bool = False
+    """Whether no run may replace the masks, as a person has corrected them; without soft edges, they are 0 or 1."""
+    outdated: bool = field(default=False, compare=False)
+    """Whether another program, which sets this, has later edits that the masks lack."""
     outputs: dict[str, list[str]] = field(default_factory=dict)
     """Paths in the folder of the files of each complete output; `FRAME_FIELD` stands for the name of each frame."""
     other_files: dict[str, list[str]] = field(default_factory=dict)
@@ -163,7 +165,7 @@ class Results(RunFolder):
             {int(key): name for key, name in names.items()}, ids,
             {int(key): {int(frame): item for frame, item in table.items()} for key, table in attributes.items()},
         )  # fmt: skip
-        return {**content, "classes": classes}
+        return {FIELDS.get(key, key): value for key, value in content.items()} | {"classes": classes}
 
     @classmethod
     def check_entry(cls, entry: dict[str, Any]) -> None:
@@ -202,12 +204,13 @@ class Results(RunFolder):
     def record(self) -> dict[str, Any]:
         """Return the values of the record."""
         names = [item.name for item in fields(self) if item.name not in ("folder", "entries", "replaced")]
-        values = {name: getattr(self, name) for name in names}
+        keys = {name: key for key, name in FIELDS.items()}
+        values = {keys.get(name, name): getattr(self, name) for name in names}
         return values | {"classes": asdict(self.classes), "location": os.path.abspath(self.folder)}
 
     def require_replaceable(self) -> None:
         """Raise `InputError` if the masks were corrected."""
-        if self.corrected:
+        if self.protected:
             raise output_exists_error(self.folder, "corrected masks", alternative="delete the folder yourself")
 
     def describe_changes(self, earlier: Self) -> str:
@@ -391,7 +394,7 @@ class Results(RunFolder):
         labels, soft = read_mask(self.mask_path(name), size=size), None
         if self.soft:
             soft = read_soft(self.soft_path(name), len(confidence), size)
-        elif self.corrected:  # a person's masks are all there is: 0 or 1
+        elif self.protected:  # a person's masks are all there is: 0 or 1
             soft = quantize_probabilities(labels == np.array([*confidence], labels.dtype)[:, None, None])
         return TrackedFrame(
             index=entry["index"],

@@ -190,7 +190,7 @@ def require_soft(results: Results, outputs: Mapping[str, Output]) -> None:
     Those of corrected results are made from masks.
     """
     for name, output in outputs.items():
-        require(not output.needs_soft or results.soft or results.corrected, NO_SOFT, subject=name)
+        require(not output.needs_soft or results.soft or results.protected, NO_SOFT, subject=name)
 
 
 def list_missing_outputs(results: Results, names: Iterable[str], options: Mapping[str, Any]) -> list[str]:
@@ -234,12 +234,12 @@ def render(
         results = Results.read(folder)
         if results is None or not results.entries:
             raise InputError("no frame is tracked", subject=folder, remedy="track the video first")
-        require(SOFT not in options.write or results.soft or results.corrected, NO_SOFT, subject=SOFT)
+        require(SOFT not in options.write or results.soft or results.protected, NO_SOFT, subject=SOFT)
         if missing:
             names = list_missing_outputs(results, names, values)
         if absent := results.describe_missing():
             raise InputError(f"{absent} are missing", subject=folder, remedy="track the video again")
-        if results.edited:
+        if results.outdated:
             log.warning("%s: its masks lack later edits; export them first", folder)
         context = open_context(results, needs_image=any(kinds[name].needs_image for name in names))
         texts = write_outputs(results, names, values, context, progress=progress)

@@ -84,7 +84,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
         results = Results.read(batch / name)
-        assert (results.corrected, results.list_missing(), len(results.entries)) == (True, [], LENGTH)
+        assert (results.protected, results.list_missing(), len(results.entries)) == (True, [], LENGTH)
         assert (batch / name / "export.json").is_file()
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
@@ -397,7 +397,7 @@ def test_export_makes_complete_results(batch, capsys):
     assert main([str(batch), "--write", "mots"]) == 0
     assert "left out: a (7 of 12 frames are left to track" in capsys.readouterr().out
     results = Results.read(folder)
-    assert (results.status, results.error, results.soft, results.corrected) == ("done", None, True, True)
+    assert (results.status, results.error, results.soft, results.protected) == ("done", None, True, True)
     assert (results.list_missing(), results.objects, results.classes.class_names) == ([], [1], {1: "cat"})
     assert not (folder / "state.pt").exists()
     assert results.outputs.keys() == {"coco", "mots", "review"}
@@ -491,11 +491,11 @@ def test_killed_export_is_refused_and_completed_by_the_next(batch, capsys, numbe
     assert not survives_in_subprocess(export_until_killed, batch, number)
     interrupted = pytest.raises(InputError, match="a: an export of corrected masks was interrupted; complete it with")
     with interrupted if number > NUM_STAGED else nullcontext():
-        assert not Results.read(batch / "a").corrected
+        assert not Results.read(batch / "a").protected
     assert main([str(batch)]) == 0
     assert "1 clip exported" in capsys.readouterr().out
     results = Results.read(batch / "a")
-    assert (results.corrected, results.list_missing()) == (True, [])
+    assert (results.protected, results.list_missing()) == (True, [])
     assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
     assert Document.read(batch / "a.aotlab").status == "done"
 

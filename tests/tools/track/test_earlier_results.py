@@ -283,7 +283,7 @@ def test_missing_mask_is_named_and_tracked_again_by_force(video, mask, tmp_path,
 def test_corrected_results_are_never_replaced(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask) == 0
     corrected = Results.read(tmp_path / "out")
-    corrected.corrected = True
+    corrected.protected = True
     corrected.save()
     before = snapshot(tmp_path / "out")
     for args in (["--end", "1"], ["--end", "1", "--force"], ["--write", "soft", "--force"]):

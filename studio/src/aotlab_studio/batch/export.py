@@ -142,7 +142,7 @@ def _correct_results(
         output_options=results.output_options | {
             name: internal.select_options(name, export.options[name]) for name in exported.outputs
         },
-        classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, edited=False,
+        classes=sdk.ObjectClasses(class_names, {**classes}, attributes), protected=True, outdated=False,
         status="done", error=None,
     )  # fmt: skip
 

@@ -155,7 +155,7 @@ def mark_results_edited(folder: Path) -> None:
     if record is not None and not record.get("edited"):
         with internal.locked(folder / LOCK, 0, subject=folder):
             if (results := read_results(folder)) is not None:
-                results.edited = True
+                results.outdated = True
                 results.save()
 
 
@@ -168,7 +168,7 @@ def _digest_results(folder: Path, files: object) -> tuple[str, str]:
     if results is None or not results.entries:
         return "", ""
     digest = digest_values(results.inputs, len(results.entries))
-    if results.corrected:
+    if results.protected:
         digest = read_json(folder / internal.EXPORT_RECORD, ExportRecord).source_digest or digest
     return digest, results.fingerprint.get("sha256", "")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab import internal, sdk
 from aotlab_studio import formats
-from aotlab_studio.document.schema import Schema
+from aotlab_studio.document.exports import find_schema
 from aotlab_studio.formats import Size
 
 NO_SHAPES = ("attribute", "tag")
@@ -169,7 +169,7 @@ def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, 
         for name, value in region.attributes.items():
             is_checkbox[name] = is_checkbox.get(name, True) and isinstance(value, bool)
     labels = []
-    for rule in (annotations.schema or Schema()).list_classes(checkboxes):
+    for rule in find_schema(annotations).list_classes(checkboxes):
         attributes = [
             {
                 "name": name, "input_type": "checkbox" if is_boolean else "text", "mutable": True,

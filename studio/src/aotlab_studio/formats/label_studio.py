@@ -16,7 +16,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from aotlab import internal, sdk
-from aotlab_studio.document.schema import ClassRule, Schema
+from aotlab_studio.document.exports import find_schema
+from aotlab_studio.document.schema import ClassRule
 from aotlab_studio.formats import Size, decode_png, encode_xml
 from aotlab_studio.utils.files import write_json
 
@@ -91,7 +92,7 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     """Write the predictions, and beside them the labeling interface that shows them."""
     write_json(path, format_label_studio(annotations, video))
-    classes = (annotations.schema or Schema()).list_classes(annotations.class_ids())
+    classes = find_schema(annotations).list_classes(annotations.class_ids())
     interface = _format_interface(classes or [ClassRule("object")])
     internal.write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
 

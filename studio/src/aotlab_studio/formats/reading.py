@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.exports import SchemaAnnotations
 from aotlab_studio.formats.colors import CLASS_MASKS, find_label_map, parse_colors, read_colors, read_label_map
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.datumaro import is_datumaro, parse_datumaro
@@ -86,7 +87,7 @@ def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     if not snapshot.annotated_frames:
         raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
-    annotations = sdk.Annotations(
+    annotations = SchemaAnnotations(
         size, class_names=class_names, classes={**snapshot.state.classes}, video=name, schema=document.schema
     )
     for index in snapshot.annotated_frames:

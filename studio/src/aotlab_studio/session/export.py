@@ -14,6 +14,7 @@ import numpy as np
 
 from aotlab import InputError, internal, sdk
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.exports import ExportContext
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.snapshot import Snapshot
@@ -108,12 +109,10 @@ def export_masks(
     class_names, attributes = snapshot.describe_objects()
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
-    context = sdk.OutputContext(
+    context = ExportContext(
         frames.source, classes_of_objects, objects=tuple(snapshot.objects),
-        extra={
-            "names": {item.id: item.name for item in snapshot.objects.values()},
-            "scores": {index: snapshot.scores(index) for index in sorted(annotated)}, "schema": schema,
-        },
+        names={item.id: item.name for item in snapshot.objects.values()}, schema=schema or Schema(),
+        scores={index: snapshot.scores(index) for index in sorted(annotated)},
     )  # fmt: skip
     cuts = set[int]() if results is None else {entry["index"] for entry in results.entries if entry.get("cut")}
     stored = {entry["index"]: entry for entry in results.entries} if results is not None and results.soft else {}
