@@ -58,5 +58,5 @@ VIDEO = {
     "tools.track": "commands.track",
 }
 """Modules in aotlab to modules in aotlab_video."""
-TRACKERS = {"benchmark.vot": "vot", "tools.vot": "vot"}
+TRACKERS = {"benchmark.vot": "vot_session", "tools.vot": "vot"}
 """Modules in aotlab to modules in aotlab_trackers."""

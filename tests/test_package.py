@@ -351,3 +351,5 @@ def test_missing_module_names_its_extra(monkeypatch):
     found = describe_missing_module("av.container")
     assert found == "av must be installed for this; pip install 'aotlab[video]'"
     assert describe_missing_module("aotlab.nowhere") is None
+    monkeypatch.setitem(EXTRAS, "lab", "./packages/lab[all]")
+    assert describe_missing_module("lab.x").endswith("; pip install './packages/lab[all]' in a checkout")

@@ -24,7 +24,7 @@ EXTRAS = {
     "onnxruntime": "aotlab[export]",
     "matplotlib": "aotlab[plot]",
 }
-"""Optional modules, and what pip installs for them; packages on top of aotlab add theirs."""
+"""Optional modules, and what pip installs for them; packages add theirs, with their folder in the checkout."""
 MAX_CHOICES = 30
 """Largest number of choices in a message."""
 
@@ -126,4 +126,7 @@ def require_modules(*modules: str) -> None:
 def describe_missing_module(module: str) -> str | None:
     """Return the message for a missing module, or None if no extra provides it."""
     top = module.split(".")[0]
-    return f"{top} must be installed for this; pip install '{EXTRAS[top]}'" if top in EXTRAS else None
+    if top not in EXTRAS:
+        return None
+    place = " in a checkout" if EXTRAS[top].startswith("./") else ""
+    return f"{top} must be installed for this; pip install '{EXTRAS[top]}'{place}"
