@@ -12,14 +12,15 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, Job, RunOptions, TrackerOptions, internal, open_frames, read_mask, sdk, write_mask
-from aotlab.internal import locked
 from aotlab.runs.job_list import find_masks_beside
 from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.lists import Batch as JobList
 from aotlab.runs.prepare import prepare
 from aotlab.sdk import ObjectClasses, Results
 from aotlab.tools.render import main as render
-from aotlab.utils.run_folder import write_record
+from aotlab.utils.files import write_json
+from aotlab.utils.locks import locked
+from aotlab.utils.run_folder import UNMOVED, write_record
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import describe_document
@@ -472,7 +473,7 @@ def test_exported_masks_of_a_video_keep_their_digest(tmp_path):
         job, loader = Job("a", video, video.with_name("a.masks")), LazyTracker(TrackerOptions())
         inputs.append(prepare(job, tmp_path / "out", loader, RunOptions()).inputs["masks"])
         records = json.loads((video.with_name("a.masks") / "export.json").read_text())
-        internal.write_json(video.with_name("a.masks") / "export.json", {**records, "time": ""})
+        write_json(video.with_name("a.masks") / "export.json", {**records, "time": ""})
     assert inputs[0] == inputs[1]
 
 
@@ -504,7 +505,7 @@ def test_killed_export_is_refused_and_completed_by_the_next(batch, capsys, numbe
 def test_export_that_moved_its_record_first_is_completed(batch, capsys, folder):
     correct(batch)
     assert not survives_in_subprocess(export_until_killed, batch, NUM_STAGED + 1)
-    (batch / "a" / internal.UNMOVED / "results.json").replace(batch / "a" / "results.json")  # as in 0.3.0
+    (batch / "a" / UNMOVED / "results.json").replace(batch / "a" / "results.json")  # as in 0.3.0
     assert render([str(batch / "a"), "--write", "mots"]) == 2
     assert "an export of corrected masks was interrupted" in capsys.readouterr().err
     assert main([str(batch / folder)]) == 0

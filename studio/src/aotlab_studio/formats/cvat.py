@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab import internal, sdk
+from aotlab import sdk
+from aotlab.utils.files import write_bytes
 from aotlab_studio import formats
 from aotlab_studio.document.exports import find_schema
 from aotlab_studio.formats import Size
@@ -284,7 +285,7 @@ def _parse_mask(shape: Element, size: Size) -> np.ndarray:
 
 
 def _write_cvat(path: Path, masks: sdk.Annotations, video: sdk.VideoInfo, *, polygons: bool = False) -> None:
-    internal.write_bytes(path, format_cvat(masks, video, "polygon" if polygons else "mask"))
+    write_bytes(path, format_cvat(masks, video, "polygon" if polygons else "mask"))
 
 
 CVAT = sdk.MaskWriter("cvat.xml", "CVAT: masks of images, or tracks of polygons", _write_cvat, attributes=True)

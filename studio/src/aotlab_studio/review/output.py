@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab import draw_overlay, internal, sdk
+from aotlab import draw_overlay, sdk
+from aotlab.media.overlay import concat_images
+from aotlab.utils.files import write_bytes
 from aotlab_studio.document.exports import ExportContext
 from aotlab_studio.document.scores import Score, find_lost_runs, measure_scores
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
@@ -73,7 +75,7 @@ class ReviewFile(sdk.Output):
         write_json(self.path.with_name(SCORES_FILE), self._scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
-            internal.write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(internal.concat_images(images), None))
+            write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(concat_images(images), None))
         return self._describe(review)
 
     def _describe(self, review: VideoReview) -> str:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, internal, sdk
+from aotlab.utils.files import list_files
+from aotlab.utils.run_folder import EXPORT_RECORD
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.exports import ExportContext
 from aotlab_studio.document.log import utc_now
@@ -178,12 +180,12 @@ def add_record(staging: Path, record: ExportRecord, *, replaced: Set[str] = set(
 
     The export may also replace the files in ``replaced``. Raises `InputError` if it would replace any other file.
     """
-    name = internal.EXPORT_RECORD
+    name = EXPORT_RECORD
     old_files = {name, *replaced, *read_json(staging.parent / name, ExportRecord).files}
-    names = [*sorted(internal.list_files(staging)), name]
+    names = [*sorted(list_files(staging)), name]
     record.files = [*names, archive] if archive else names
     roots = top_level_names([*record.files, *old_files])
-    for other in sorted({*internal.list_files(staging.parent)} - old_files):
+    for other in sorted({*list_files(staging.parent)} - old_files):
         if not roots.isdisjoint(top_level_names([other])):
             raise InputError(f"{staging.parent / other}: not written by an export; move it away")
     write_json(staging / name, record, indent=1)
