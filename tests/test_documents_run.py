@@ -83,6 +83,7 @@ CHANGED = {
     r"steps=20": "steps=2",
     r"crop=193": "crop=97",
     r"\b58\b": "20",  # the clip is shorter
+    r"--frame 19": "--frame 3",
     r'\("bus", "dogs"\)': '("video",)',
     r'open_frames\("0"\)': 'open_frames("video.mp4")',
 }
