@@ -17,7 +17,7 @@ from aotlab.configs.settings import changed
 from aotlab.engine.tracking.groups import find_indices
 from aotlab.engine.tracking.inputs import ImageSize, prepare_inputs
 from aotlab.engine.tracking.interfaces import SegmentingTracker, VideoTracker
-from aotlab.engine.tracking.options import TrackerOptions, describe_tracker, find_tracker_plugin
+from aotlab.engine.tracking.options import TrackerOptions, describe_tracker
 from aotlab.engine.tracking.prediction import Draft, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.arrays import FrameLike, MaskLike
@@ -25,6 +25,7 @@ from aotlab.media.prompt import Point, Prompt
 from aotlab.networks.model import VOSModel
 from aotlab.prompting.load import load_segmenter
 from aotlab.utils.errors import InputError, require
+from aotlab.utils.plugins import find_tracker_plugin
 
 WeightedModel = tuple[str | Path, str | None, float]
 """Checkpoint as in `TrackerOptions`, preset (None: the checkpoint's settings) and weight."""

@@ -16,9 +16,9 @@ from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.overlap import OverlapPrediction, OverlapTracker
 from aotlab.engine.tracking.prediction import Prediction
-from aotlab.evaluation.smoothing import warn_if_smoothed
 from aotlab.media.images import read_image
 from aotlab.media.masks import resize_labels, write_mask
+from aotlab.media.smoothing import warn_if_smoothed
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.streaming import ReadAhead, WriteBehind
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.dataloaders.object_masks import merge_object_masks
-from aotlab.engine.tracking.interfaces import VideoTracker
+from aotlab import VideoTracker
 from aotlab.media.images import read_image
+from aotlab.media.masks import merge_object_masks
 
 COLOR = "color"
 """TraX's name of the image channel."""

@@ -5,13 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.run_folder import read_record
-
-
-def find_masks_folder(path: Path) -> Path:
-    """Return the folder of masks in the results of ``aotlab track``; for other paths, the path itself."""
-    record = read_record(path)
-    return path / "masks" if record is not None and record["kind"] == "video" else path
 
 
 @dataclass(frozen=True)

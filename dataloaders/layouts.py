@@ -8,7 +8,7 @@ from typing import Any
 
 from aotlab.dataloaders import sequences
 from aotlab.dataloaders.labeled_video import ObjectInfo, Video
-from aotlab.media.matching import natural_sort
+from aotlab.media.names import natural_sort
 from aotlab.utils.files import require_file_name, require_none_missing
 
 DAVIS_HEIGHT = 480

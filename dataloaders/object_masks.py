@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.media.masks import VOID, is_void, read_mask
+from aotlab.media.masks import VOID, is_void, merge_object_masks, read_mask
 
 
 def read_labels(mask: Path | Mapping[int, Path], *, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -18,15 +18,6 @@ def read_labels(mask: Path | Mapping[int, Path], *, size: tuple[int, int] | None
 def read_object_masks(files: Mapping[int, Path], *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
     """Read an H×W bool mask of (height, width) per object."""
     return {object_id: read_mask(path, size=size) > 0 for object_id, path in files.items()}
-
-
-def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
-    """Merge H×W bool masks into H×W ids; smaller objects lie on top."""
-    shape = next(iter(masks.values())).shape
-    labels = np.zeros(shape, np.min_scalar_type(max(masks) + 1))  # 255 needs 16 bits
-    for object_id in sorted(masks, key=lambda object_id: (-masks[object_id].sum(), object_id)):
-        labels[masks[object_id]] = object_id
-    return labels
 
 
 def extract_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aotlab.dataloaders.labeled_video import ObjectInfo, Video, require_readable
 from aotlab.media.masks import VOID
-from aotlab.media.matching import list_frame_files
+from aotlab.media.names import list_frame_files
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import (
     MALFORMED,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.labeled_video import Video, find_masks_folder
+from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.object_masks import read_labels
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
 from aotlab.media.images import DECODER_ERRORS, decode_image
@@ -19,6 +19,7 @@ from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, reading, require_none_missing
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.run_folder import find_masks_folder
 from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)

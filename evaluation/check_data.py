@@ -19,9 +19,9 @@ from aotlab.dataloaders.training.layouts import VIDEO_LAYOUTS, find_paths, read_
 from aotlab.dataloaders.training.sets import MIN_FRAMES, MaskReader, read_ids
 from aotlab.dataloaders.training.shared_videos import find_shared_videos, sample_frames
 from aotlab.evaluation.benchmark import Benchmark
-from aotlab.evaluation.smoothing import SHARP, describe_smoothing
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
+from aotlab.media.smoothing import SHARP, describe_smoothing
 from aotlab.utils.digests import digest_files
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar

@@ -20,10 +20,10 @@ from aotlab.evaluation.sequence_scores import (
     join_scores,
     raise_if_unknown,
 )
-from aotlab.evaluation.smoothing import warn_if_smoothed
 from aotlab.media.images import require_image_size, to_array
 from aotlab.media.masks import VOID, is_void, list_ids, read_mask
-from aotlab.media.matching import natural_sort
+from aotlab.media.names import natural_sort
+from aotlab.media.smoothing import warn_if_smoothed
 from aotlab.utils.errors import require
 from aotlab.utils.numbers import POSITIVE_COUNT
 from aotlab.utils.text import shorten

@@ -14,17 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.labeled_video import Video, find_masks_folder, require_readable
+from aotlab.dataloaders.labeled_video import Video, require_readable
 from aotlab.dataloaders.sequences import list_masks
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.benchmarks.folder import read_annotated_video
 from aotlab.evaluation.metrics import ExtendedMeasure
 from aotlab.evaluation.sequence_scores import FrameScores, ScoringPlan, SequenceScores, join_scores, require_predictions
-from aotlab.media.matching import MAX_NAMES
+from aotlab.media.names import MAX_NAMES
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.plugins import list_plugin_files, load_plugin_file
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.run_folder import read_record
+from aotlab.utils.run_folder import find_masks_folder, read_record
 from aotlab.utils.text import format_count, join_truncated
 
 log = logging.getLogger(__name__)

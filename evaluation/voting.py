@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.dataloaders.labeled_video import find_masks_folder
 from aotlab.dataloaders.sequences import list_masks
 from aotlab.media.masks import VOID, is_void, read_mask, write_mask
 from aotlab.utils.digests import digest_values
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
+from aotlab.utils.run_folder import find_masks_folder
 
 
 def fingerprint_results(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.labeled_video import Video, find_masks_folder
+from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.object_masks import extract_object_ids
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.object_scores import read_object_results
@@ -19,6 +19,7 @@ from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.overlay import concat_images, draw_overlay, draw_text
 from aotlab.utils.files import atomic_path, remove
+from aotlab.utils.run_folder import find_masks_folder
 
 HEIGHT = 360
 """Height of a frame in an image, in pixels."""

@@ -9,22 +9,16 @@ from pathlib import Path
 
 from aotlab.media.coco import format_coco, parse_coco
 from aotlab.media.mask_images import LabelCheck, parse_images
-from aotlab.media.matching import image_stem
+from aotlab.media.names import image_stem
+from aotlab.media.plugins import MASK_READER_PLUGINS, MASK_WRITER_PLUGINS, list_mask_formats
 from aotlab.media.region_matching import NO_OBJECT, match_regions
 from aotlab.media.regions import Annotations, ParsedFile, VideoInfo
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, reading, reading_json, require_file, write_json
-from aotlab.utils.plugins import (
-    MASK_READER_PLUGINS,
-    MASK_WRITER_PLUGINS,
-    check_signature,
-    find_plugin,
-    list_mask_formats,
-    list_plugin_names,
-)
+from aotlab.utils.plugins import check_signature, find_plugin, list_plugin_names
 from aotlab.utils.text import join_truncated
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 OUTPUTS_PAGE = "https://aotlab.github.io/aotlab/formats.html"
 """Page that lists the outputs and formats, and their packages."""

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.images import to_array
-from aotlab.media.soft_masks import split_soft_mask
+from aotlab.media.masks import soft_to_labels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import MAX_COUNT
 
@@ -52,14 +52,14 @@ def convert_mask(
 
     Args:
         mask: array, palette image, tensor or lists; True is object 1. Floats are values from 0 to 1 of object 1, or
-            n×H×W of objects 1 to n, see `split_soft_mask`.
+            n×H×W of objects 1 to n, see `soft_to_labels`.
         size: (H, W) of its frame.
         required: refuse a mask without objects.
         max_id: largest allowed object id.
     """
     array = to_array("mask", mask)
     if array.dtype.kind == "f" and array.ndim in (2, 3) and array.shape[-2:] == size:
-        array, _ = split_soft_mask(array)
+        array = soft_to_labels(array[None] if array.ndim == 2 else array)
     if array.dtype.kind not in "biu" or array.shape != size:
         raise InputError(
             f"expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}",

@@ -10,15 +10,8 @@ import numpy as np
 from aotlab.media.matching import require_different_images, select_images, select_video
 from aotlab.media.region_parser import RegionParser
 from aotlab.media.regions import VOID_NAME, Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
-from aotlab.media.rle import (
-    Size,
-    compress_rle,
-    fill_polygons,
-    parse_integer,
-    parse_rle,
-    require_size,
-    rle_to_box,
-)
+from aotlab.media.rle import Size, parse_segmentation
+from aotlab.utils.errors import InputError
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """Fields in which exporters store the object of an annotation, also within "attributes" or, as V7, "extra"."""
@@ -200,12 +193,35 @@ def parse_attributes(attributes: Any) -> Attributes:
     }
 
 
-def parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:
-    """Return the run lengths of polygons, a list of counts, or compressed text; raises `ValueError` for others."""
-    if isinstance(segmentation, list):
-        return fill_polygons(segmentation, size)
-    if isinstance(segmentation, dict) and segmentation.get("size") == list(size):
-        return parse_rle(segmentation.get("counts"), size)
-    raise ValueError(
-        f"a segmentation is {str(segmentation)[:60]!r}, not polygons or run lengths of {size[1]}×{size[0]}"
-    )
+def compress_rle(rle: np.ndarray) -> str:
+    """Return COCO's compressed text of run lengths; the inverse of `aotlab.media.rle.decompress_rle`."""
+    from pycocotools import mask as coco
+
+    pixels = int(rle.sum())
+    text: bytes = coco.frPyObjects({"counts": rle.tolist(), "size": [pixels, 1]}, pixels, 1)["counts"]
+    return text.decode()
+
+
+def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
+    """Return x, y, width and height of the box around a region; zeros if it is empty."""
+    from pycocotools import mask as coco
+
+    encoded = coco.frPyObjects({"counts": rle.tolist(), "size": list(size)}, *size)
+    box: list[float] = coco.toBbox(encoded).tolist()
+    return box
+
+
+def parse_integer(value: object) -> object:
+    """Return the integer of a text or float, as some programs write ids and sizes; any other value unchanged."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 19:
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def require_size(height: object, width: object, expected: Size) -> None:
+    """Raise `InputError` unless the size of images according to a file is that of the video."""
+    if (parse_integer(height), parse_integer(width)) != expected:
+        raise InputError(
+            f"images of {width!s:.20}×{height!s:.20}, not {expected[1]}×{expected[0]} as the video",
+            remedy="give masks of this video in its size",
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import aotlab.media.extras  # noqa: F401  # for messages about missing libraries
 from aotlab.media.images import DECODER_ERRORS
 from aotlab.utils.errors import InputError, require_modules
 from aotlab.utils.files import reading

@@ -16,14 +16,15 @@ from typing import Any, SupportsIndex
 import numpy as np
 from PIL import Image
 
-from aotlab.configs.settings import changed
 from aotlab.media.exr import read_exr_header, read_primaries
 from aotlab.media.high_bit_depth import TiffStack, decode_dpx, detect_image_kind, read_raw_image
-from aotlab.media.images import list_images, require_image_size, warn_about_mixed_images
+from aotlab.media.image_folders import list_images, warn_about_mixed_images
+from aotlab.media.images import require_image_size
 from aotlab.media.levels import OCIO_PREFIX, Levels, estimate_levels, find_decoder
 from aotlab.media.plates import BT709, ImagePlate, Plate
 from aotlab.media.source_options import IMAGE_RATE, SourceOptions, parse_rate
 from aotlab.media.timecode import Timecode
+from aotlab.sdk import changed
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
 

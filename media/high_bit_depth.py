@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import aotlab.media.extras  # noqa: F401  # for messages about missing libraries
 from aotlab.media.exr import MAX_PIXELS, read_exr
 from aotlab.media.images import DECODER_ERRORS, apply_orientation, open_image, parse_png_depth, read_image
 from aotlab.utils.errors import require, require_modules

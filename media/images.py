@@ -1,11 +1,10 @@
-"""Image files of 8 bits a channel, and the images of a folder."""
+"""Image files of 8 bits a channel."""
 
 import logging
 import struct
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,15 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from aotlab.media.matching import (
-    IMAGE_SUFFIXES,
-    OVERLAY_ENDING,
-    VIDEO_SUFFIXES,
-    list_frame_files,
-    list_image_files,
-    require_signs,
-)
-from aotlab.utils.errors import InputError, require
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import MALFORMED, reading, require_file
 from aotlab.utils.text import shorten
 
@@ -31,7 +22,6 @@ LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PC
 """Lossless formats; TIFF, and also WebP, only with a lossless compression."""
 IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP", *["AVIF"] * ("avif" in features.get_supported()))
 """Formats that may be opened; for some others, such as EPS, Pillow runs external programs."""
-LOSSY_TIFF_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")
 DECODER_ERRORS = (Image.DecompressionBombError, RuntimeError, SyntaxError, struct.error, zlib.error, *MALFORMED)
 """Errors of Pillow, tifffile and OpenEXR for damaged images, besides `OSError` and `ValueError`."""
 ORIENTATION = 0x0112
@@ -64,15 +54,6 @@ def open_image(path: Path, remedy: str = "restore it, or save it again") -> Iter
 def parse_png_depth(content: bytes) -> int:
     """Return the bits per channel of a PNG from its first 25 bytes or more, which Pillow may change; else 0."""
     return content[24] if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) >= 25 else 0
-
-
-def is_lossless(path: Path, image: Image.Image) -> bool:
-    """Return whether an opened image is compressed without losses."""
-    if image.format == "TIFF":
-        return image.info.get("compression") not in LOSSY_TIFF_COMPRESSIONS
-    if image.format == "WEBP":
-        return b"VP8 " not in path.read_bytes()  # the type of lossy chunks
-    return image.format in LOSSLESS_FORMATS
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -135,45 +116,3 @@ def require_same_size(found: Sequence[int], size: Sequence[int], subject: object
     if tuple(found) != tuple(size):
         problem = f"{found[1]}×{found[0]}, but {other} is {size[1]}×{size[0]}"
         raise InputError(problem, subject=subject, remedy="give one of that size")
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Return the frames of a folder in natural order, without masks."""
-    images = list_frame_files(folder)
-    videos = list_image_files(folder, VIDEO_SUFFIXES)
-    if videos and len(videos) >= len(images):
-        raise InputError(
-            "contains videos, not frames",
-            subject=folder,
-            remedy=f"give one, such as {videos[0]}, or track all with --jobs",
-        )
-    require(images, "contains no frames", subject=folder, remedy=f"give a folder of {', '.join(IMAGE_SUFFIXES)} files")
-    counts = Counter(path.suffix.lower() for path in images)
-    # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.
-    main_suffix = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
-    frames = [path for path in images if path.suffix.lower() == main_suffix or read_mode(path) != "P"]
-    stem, count = Counter(path.stem for path in frames).most_common(1)[0]
-    remedy = "move those that are no frames, such as masks, to another folder"
-    require(count == 1, f"{count} images are named {stem}", subject=folder, remedy=remedy)
-    require_signs([path.stem for path in frames])
-    return frames
-
-
-def warn_about_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
-    """Log that the frames of a folder that `list_images` returns lie beside masks, or have several formats."""
-    kept = set(frames)
-    others = (path for path in list_image_files(folder) if path not in kept)
-    mask = next((path for path in others if not path.name.endswith(OVERLAY_ENDING)), None)
-    counts = Counter(path.suffix.lower() for path in frames)
-    if mask is not None:
-        log.warning("%s: %s has a palette, like a mask; ignored", folder, mask.name)
-    elif len(counts) > 1:
-        text = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
-        log.warning("%s: all images are frames: %s", folder, text)
-
-
-def read_mode(path: Path) -> str:
-    """Return Pillow's mode of an image, such as P for a palette; empty if the file is not readable."""
-    with suppress(InputError), open_image(path) as image:
-        return image.mode
-    return ""

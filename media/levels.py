@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import aotlab.media.extras  # noqa: F401  # for messages about missing libraries
 from aotlab.utils.errors import require_modules
 from aotlab.utils.files import reading
 

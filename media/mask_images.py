@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.high_bit_depth import detect_image_kind
-from aotlab.media.images import read_mode
+from aotlab.media.image_folders import read_mode
 from aotlab.media.mask_pages import Page, list_pages
-from aotlab.media.masks import FORMAT_REMEDY, MOTS_IGNORED, VOID, read_mask, read_soft_mask
-from aotlab.media.matching import FORMAT_OPTION, list_image_files
-from aotlab.media.regions import HOLE_NAMES, MAX_ID, VOID_NAME, VOID_NAMES, ParsedRegion, VideoInfo
+from aotlab.media.masks import MAX_ID, VOID
+from aotlab.media.names import list_image_files
+from aotlab.media.reading import FORMAT_REMEDY, MOTS_IGNORED, read_mask_image, read_soft_mask
+from aotlab.media.regions import HOLE_NAMES, VOID_NAME, VOID_NAMES, ParsedRegion, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.soft_masks import SoftMask
+from aotlab.media.value_syntax import FORMAT_OPTION
 from aotlab.utils.errors import InputError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 """Suffixes of mask images in a folder; soft masks may also be EXR."""
@@ -72,7 +74,7 @@ def parse_masks(
         if mask_format == "soft":
             regions[key] = _parse_soft(frame, read_soft_mask(key[0], size=video.size, page=key[1]))
             continue
-        labels = read_mask(key[0], size=video.size, page=key[1], format=mask_format)
+        labels = read_mask_image(key[0], size=video.size, page=key[1], format=mask_format)
         is_deep = labels.dtype != np.uint8
         undecided = MOTS_IGNORED if mask_format == "mots" else None if is_deep else VOID
         values = np.unique(labels[labels > 0]).tolist()
@@ -116,7 +118,7 @@ def _describe_place(key: Page) -> str:
 
 def _read_object_mask(path: Path, video: VideoInfo, *, palette: bool) -> np.ndarray:
     """Return the H×W bool mask of a black and white image; ``palette``: accept palette images of 0 and 1."""
-    labels = read_mask(path, size=video.size, format=video.mask_format)
+    labels = read_mask_image(path, size=video.size, format=video.mask_format)
     values = {*np.unique(labels).tolist()}
     is_binary = values <= {0, 1} or values <= {0, VOID if labels.dtype == np.uint8 else MAX_ID}
     is_allowed = palette or video.mask_format is not None or read_mode(path) != "P"

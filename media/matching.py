@@ -1,4 +1,4 @@
-"""Natural order of names, and matching of images named in annotations with frames."""
+"""Matching of images named in annotations with frames."""
 
 import logging
 import re
@@ -6,101 +6,20 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from decimal import Decimal
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
+from aotlab.media.names import MAX_NAMES, image_stem
+from aotlab.media.numbers import END_NUMBER, split_numbers, trailing_numbers
+from aotlab.media.value_syntax import START_NUMBER_OPTION
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count, join_truncated
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".avif", ".tif", ".tiff", ".exr", ".dpx",
-)  # fmt: skip
-"""Suffixes of frames in a folder."""
-VIDEO_SUFFIXES = (
-    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".mts", ".m2ts", ".vob", ".3gp",
-    ".flv", ".ogv", ".wmv", ".gif",
-)  # fmt: skip
-"""Suffixes of video files in a folder."""
-SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt", ".json")
-"""Suffixes of images, videos, and files of labels named after them."""
-MASK_ENDING, OVERLAY_ENDING = ".mask.png", ".overlay.jpg"
-"""Endings of the files that `aotlab mask` writes beside an image."""
-END_NUMBER = re.compile(r"(?:(?<![^._])-)?[0-9]{1,9}$")
-"""Number at the end of a name; a minus at its start, or after ``.`` or ``_``, is a sign, else a hyphen."""
-NUMBERS = re.compile(r"((?<![^._])-[0-9]+$|\d+)")
 UPLOAD_PREFIX = re.compile("[0-9a-f]{8}-")
 """Digits that Label Studio puts before the name of each upload, also in its exports to COCO and YOLO."""
-START_NUMBER_OPTION = "--mask-start-number"
-"""Option of commands that states the number of a video's first frame in files of masks."""
-FORMAT_OPTION = "--mask-format"
-"""Option of commands that states the format of mask images."""
-MAX_NAMES = 3
-"""Largest number of names listed in a message."""
-
-Name = TypeVar("Name", str, Path)
 Key = TypeVar("Key", bound=Hashable)
-
-
-def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the files of a folder with one of these suffixes, in natural order; hidden files are skipped."""
-    visible = (path for path in folder.iterdir() if path.name[0] != ".")
-    return natural_sort(path for path in visible if path.suffix.lower() in suffixes)
-
-
-def list_frame_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return files as `list_image_files` does, without those that `aotlab mask` writes beside a frame."""
-    endings = MASK_ENDING, OVERLAY_ENDING
-    return [path for path in list_image_files(folder, suffixes) if not path.name.endswith(endings)]
-
-
-def natural_sort(names: Iterable[Name]) -> list[Name]:
-    """Return names or paths in natural order: 2.jpg precedes 10.jpg, and 2.jpg precedes 2-a.jpg.
-
-    A minus sign counts as in `END_NUMBER`.
-    """
-
-    def key(name: str | Path) -> tuple[list[str | Decimal], str]:
-        # `int` refuses the thousands of digits that a name in a file may have
-        parts = NUMBERS.split(image_stem(name))
-        return [Decimal(part) if index % 2 else part for index, part in enumerate(parts)], str(name)
-
-    return sorted(names, key=key)
-
-
-def image_stem(name: str | Path) -> str:
-    """Return the name of an image or video without folder and one known suffix; a text may be a URL or Windows path."""
-    if isinstance(name, Path):
-        return name.stem if name.suffix.lower() in SUFFIXES else name.name
-    # In a URL, the name is in the query, or at the end of the path before the query.
-    for text in (name, re.split(r"[?#]", name)[0]):
-        path = PurePosixPath(re.sub(r"\\|\?\w+=", "/", text))
-        if path.suffix.lower() in SUFFIXES:
-            return path.stem
-    return PurePosixPath(name.replace("\\", "/")).name
-
-
-def split_numbers(stems: Sequence[str]) -> list[tuple[str, int] | None]:
-    """Return the text before the number at the end of each name, and the number; None for names without one."""
-    endings = ((stem, END_NUMBER.search(stem)) for stem in stems)
-    return [(stem[: ending.start()], int(ending[0])) if ending else None for stem, ending in endings]
-
-
-def require_signs(stems: Sequence[str]) -> None:
-    """Raise `InputError` if the hyphen before a number may be a minus sign: ``take-1`` beside ``take0``."""
-    parts = split_numbers(stems)
-    prefixes = {part[0] for part in parts if part}
-    for stem, part in zip(stems, parts, strict=True):
-        is_clear = not part or not part[0].endswith("-") or part[0][:-1] not in prefixes
-        remedy = "rename the frames, for example to 1000, 1001 and so on"
-        require(is_clear, "the hyphen before its number may be a minus sign", subject=stem, remedy=remedy)
-
-
-def trailing_numbers(stems: Sequence[str]) -> list[int]:
-    """Return the numbers at the end of the names that have one."""
-    return [part[1] for part in split_numbers(stems) if part]
 
 
 def match_frames(

@@ -1,28 +1,25 @@
-"""Prompts (clicks, a box, a scribble, a rough mask) for one object, and their syntax on the command line."""
+"""Prompts (clicks, a box, a scribble, a rough mask) for one object."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aotlab.media.regions import MAX_ID, Box
-from aotlab.media.value_syntax import parse_frame_object
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import prefix_errors
 from aotlab.utils.text import shorten
 
 log = logging.getLogger(__name__)
 
 Point = tuple[float, float]
 """X and y in pixels."""
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in pixels."""
 
 MASK_VALUES = "prompt: expected a mask of bool or probabilities in 0 to 1; divide one of 255 by 255"
 OUTSIDE = "{}: outside the image of {}×{}; give pixels of the image"
@@ -31,10 +28,6 @@ SCRIBBLE_STEP = 8
 """Interval in points at which a scribble becomes clicks, for models that accept only clicks."""
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image is refused if it would fit as two corners."""
-_NUMBER = r"(-?\d{1,9}(?:\.\d+)?(?:e-\d+)?)"
-POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
-BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}|{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
-"""Left, top, width and height, or two opposite corners."""
 
 
 @dataclass(eq=False, init=False)
@@ -89,7 +82,7 @@ class Prompt:
         """Return the prompt of a box with two opposite corners (x1, y1) and (x2, y2), in pixels."""
         corners = x1, y1, x2, y2
         message = f"corners {shorten(corners)}: expected x1, y1, x2 and y2 in pixels"
-        return cls(box=_corners_to_box(_to_array(corners, lambda array: array.shape == (4,), message).tolist()))
+        return cls(box=corners_to_box(_to_array(corners, lambda array: array.shape == (4,), message).tolist()))
 
     @property
     def positive_points(self) -> list[Point]:
@@ -157,70 +150,6 @@ class Prompt:
         return replace(self, box=(left, top, right - left, bottom - top))
 
 
-class FramePrompt(NamedTuple):
-    """Box or point of one object on one frame."""
-
-    frame: int | str | None
-    """Number or time code of the frame; None: the first one."""
-    object_id: int
-    values: tuple[float, ...]
-    """X and y, or left, top, width and height, in pixels."""
-
-
-def parse_frame_prompts(kind: str, value: Any) -> tuple[FramePrompt, ...]:
-    """Return the prompts of one or several texts like ``X,Y`` or ``40:2=X,Y``, or numbers for object 1.
-
-    ``kind``: box, point or negative-point.
-    """
-    is_single = isinstance(value, str | FramePrompt) or not np.iterable(value)
-    values: list[Any] = [value] if is_single else list(value)
-    values = [item.tolist() if hasattr(item, "tolist") else item for item in values]  # of tensors and arrays
-    if values and isinstance(values[0], Real):  # numbers of one prompt
-        values = [values]
-    return tuple(_parse_prompt(kind, item) for item in values)
-
-
-def group_prompts(
-    boxes: Sequence[str | FramePrompt],
-    points: Sequence[str | FramePrompt],
-    negative_points: Sequence[str | FramePrompt] = (),
-    *,
-    find_index: Callable[[int | str | None], int],
-    frame_number: Callable[[int], int] = int,
-) -> dict[int, dict[int, Prompt]]:
-    """Return prompts, or their texts as in `parse_frame_prompts`, by frame index and object id.
-
-    Args:
-        boxes: boxes around objects.
-        points: points on objects.
-        negative_points: points off objects.
-        find_index: function from a number or time code, None: the first frame, to the index of the frame.
-        frame_number: function from the index of a frame to the number that users give it.
-
-    Raises:
-        InputError: two boxes of one object, or a prompt that `Prompt` refuses.
-    """
-    options: dict[tuple[int, int], dict[str, Any]] = {}
-    for kind, prompts in (("box", boxes), ("point", points), ("negative-point", negative_points)):
-        for frame, object_id, values in parse_frame_prompts(kind, prompts):
-            index = find_index(frame)
-            arguments = options.setdefault((index, object_id), {"points": [], "labels": []})
-            if kind != "box":
-                arguments["points"].append(values)
-                arguments["labels"].append(int(kind == "point"))
-            elif arguments.setdefault("box", values) is not values:
-                raise InputError(
-                    f"object {object_id} has a box on frame {frame_number(index)} already",
-                    subject=f"box {','.join(f'{value:g}' for value in values)}",
-                    remedy="give another object its id, as in :2=X,Y,W,H",
-                )
-    grouped: dict[int, dict[int, Prompt]] = {}
-    for (index, object_id), arguments in sorted(options.items()):
-        with prefix_errors(f"object {object_id} on frame {frame_number(index)}"):
-            grouped.setdefault(index, {})[object_id] = Prompt(**arguments)
-    return grouped
-
-
 def are_fractions(values: ArrayLike) -> bool:
     """Return whether coordinates are fractions of the image instead of pixels: all in 0 to 1, and not all whole."""
     array = np.asarray(values)
@@ -260,7 +189,7 @@ def _to_box(values: object) -> Box:
     return left, top, width, height
 
 
-def _corners_to_box(corners: Sequence[float]) -> Box:
+def corners_to_box(corners: Sequence[float]) -> Box:
     """Return the box with two opposite corners x1, y1, x2 and y2."""
     (left, right), (top, bottom) = sorted(corners[::2]), sorted(corners[1::2])
     return left, top, right - left, bottom - top
@@ -273,25 +202,3 @@ def _to_array(values: Any, fits: Callable[[np.ndarray], bool | np.bool_], messag
         if np.isfinite(array).all() and fits(array):
             return array
     raise InputError(message)
-
-
-def _parse_prompt(kind: str, value: Any) -> FramePrompt:
-    """Return a box or point from text or numbers; raise `InputError` for others and for fractions of the image."""
-    if isinstance(value, FramePrompt):
-        return value
-    text = ",".join(map(str, value)) if np.iterable(value) and not isinstance(value, str) else str(value)
-    frame, object_id, numbers = parse_frame_object("".join(text.split()))
-    object_id = 1 if object_id is None else object_id
-    match = (BOX if kind == "box" else POINT).fullmatch(numbers)
-    if match is None or not 0 < object_id <= MAX_ID:
-        syntax, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
-        raise InputError(
-            f"expected [FRAME][:ID]= with an id from 1 to {MAX_ID} and {syntax}, "
-            f"for example {example} or 40:2={example}",
-            subject=f"{kind} {text:.80}",
-        )
-    values = tuple(float(value) for value in match.groups() if value is not None)
-    require(not are_fractions(values), FRACTIONS.format(f"{kind} {text}"))
-    if ":" in numbers:
-        values = _corners_to_box(values)
-    return FramePrompt(frame, object_id, values)

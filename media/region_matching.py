@@ -8,10 +8,10 @@ from typing import TypeGuard
 
 import numpy as np
 
-from aotlab.media.matching import START_NUMBER_OPTION, match_frames, require_different_frames, select_images
+from aotlab.media.masks import MAX_ID
+from aotlab.media.matching import match_frames, require_different_frames, select_images
 from aotlab.media.regions import (
     HOLE_NAMES,
-    MAX_ID,
     VOID_NAMES,
     Annotations,
     GroupKey,
@@ -21,6 +21,7 @@ from aotlab.media.regions import (
     VideoInfo,
 )
 from aotlab.media.rle import Size, decode_rle, encode_rle
+from aotlab.media.value_syntax import START_NUMBER_OPTION
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count, join_truncated
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from aotlab.media.images import DECODER_ERRORS
-from aotlab.media.regions import Box, ParsedFile, ParsedRegion
+from aotlab.media.prompt import Box
+from aotlab.media.regions import ParsedFile, ParsedRegion
 from aotlab.media.rle import Size, drop_empty_polygons, fill_polygons
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error, reading

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from aotlab.media.prompt import Box
 from aotlab.media.rle import Size, decode_rle, encode_rle
 from aotlab.media.soft_masks import SoftMask
 from aotlab.media.value_syntax import MaskFormat
@@ -27,10 +28,6 @@ HOLE_NAMES = ("background", "_background_", "__background__")
 VOID_NAME = "__ignore__"
 VOID_NAMES = (VOID_NAME, "ignore", "void", "dontcare")
 """Class names of regions of undecided pixels, in any letter case."""
-Box = tuple[float, float, float, float]
-"""Left, top, width and height in pixels."""
-MAX_ID = 65535
-"""Largest object id; ids are 16-bit."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +150,6 @@ class Annotations(Mapping[int, np.ndarray]):
     """Descriptions of what the file has and the objects lack, with counts."""
     assigned_ids: frozenset[int] = frozenset()
     """Ids of the objects that have none in the file."""
-    schema: Any = None
-    """Classes that objects may have, as the studio's `Schema`; None if unset."""
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping would compare the masks, which are arrays
 

@@ -1,10 +1,9 @@
-"""Run lengths of masks, COCO's compressed text, boxes, and polygons filled as by COCO's tools."""
+"""Run lengths of masks, COCO's compressed text, and polygons filled as by COCO's tools."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-
-from aotlab.utils.errors import InputError
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -64,40 +63,6 @@ def decompress_rle(text: str) -> list[int] | None:
     return counts if shift == 0 else None
 
 
-def compress_rle(rle: np.ndarray) -> str:
-    """Return COCO's compressed text of run lengths; the inverse of `decompress_rle`."""
-    from pycocotools import mask as coco
-
-    pixels = int(rle.sum())
-    text: bytes = coco.frPyObjects({"counts": rle.tolist(), "size": [pixels, 1]}, pixels, 1)["counts"]
-    return text.decode()
-
-
-def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
-    """Return x, y, width and height of the box around a region; zeros if it is empty."""
-    from pycocotools import mask as coco
-
-    encoded = coco.frPyObjects({"counts": rle.tolist(), "size": list(size)}, *size)
-    box: list[float] = coco.toBbox(encoded).tolist()
-    return box
-
-
-def parse_integer(value: object) -> object:
-    """Return the integer of a text or float, as some programs write ids and sizes; any other value unchanged."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 19:
-        return int(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def require_size(height: object, width: object, expected: Size) -> None:
-    """Raise `InputError` unless the size of images according to a file is that of the video."""
-    if (parse_integer(height), parse_integer(width)) != expected:
-        raise InputError(
-            f"images of {width!s:.20}×{height!s:.20}, not {expected[1]}×{expected[0]} as the video",
-            remedy="give masks of this video in its size",
-        )
-
-
 def drop_empty_polygons(polygons: Sequence[Sequence[float]]) -> list[Sequence[float]]:
     """Return polygons without those of fewer than three points, or within the first pixel of the image.
 
@@ -139,4 +104,15 @@ def _require_outline(points: Sequence[float], size: Size) -> list[float]:
     raise ValueError(
         f"a polygon of {count} coordinates cannot be drawn: expected three points or more in pixels, not fractions, "
         f"of an image of {size[1]}×{size[0]}"
+    )
+
+
+def parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:
+    """Return the run lengths of polygons, a list of counts, or compressed text; raises `ValueError` for others."""
+    if isinstance(segmentation, list):
+        return fill_polygons(segmentation, size)
+    if isinstance(segmentation, dict) and segmentation.get("size") == list(size):
+        return parse_rle(segmentation.get("counts"), size)
+    raise ValueError(
+        f"a segmentation is {str(segmentation)[:60]!r}, not polygons or run lengths of {size[1]}×{size[0]}"
     )

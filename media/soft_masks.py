@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aotlab.utils.errors import require
+from aotlab.media.masks import soft_to_labels
 
 WHITE = 65535
 
@@ -36,14 +36,10 @@ class SoftMask:
 def split_soft_mask(mask: np.ndarray) -> tuple[np.ndarray, dict[int, SoftMask]]:
     """Return the object ids H×W, and the values of each object by id, of floats H×W (object 1) or n×H×W (1 to n).
 
-    A pixel belongs to the object with the largest value, unless the background has more. Raises `InputError` unless
-    values are from 0 to 1.
+    Raises `InputError` as `soft_to_labels`.
     """
     planes = mask[None] if mask.ndim == 2 else mask
-    in_range = bool(np.isfinite(planes).all()) and planes.min(initial=0) >= 0 and planes.max(initial=0) <= 1
-    require(in_range, "soft values must be 0 to 1", subject="mask")
-    labels = np.concatenate([1 - planes.sum(0, keepdims=True), planes]).argmax(0)
-    return labels, {index: SoftMask.compress(plane) for index, plane in enumerate(planes, start=1)}
+    return soft_to_labels(planes), {index: SoftMask.compress(plane) for index, plane in enumerate(planes, start=1)}
 
 
 def insert_soft_masks(probabilities: np.ndarray, ids: Iterable[int], given: Mapping[int, SoftMask]) -> np.ndarray:

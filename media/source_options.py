@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from aotlab.configs.settings import Settings
 from aotlab.media.levels import INPUT_TRANSFORMS, OCIO_PREFIX
+from aotlab.sdk import Settings
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten

@@ -18,6 +18,10 @@ MaskFormat = Literal["ids", "binary", "soft", "mots", "palette"]
 * mots: ids of MOTS, 1000 times the class plus the object; 10000 is undecided.
 * palette: the id is the place of the pixel's color in the palette of PASCAL VOC.
 """
+START_NUMBER_OPTION = "--mask-start-number"
+"""Option of commands that states the number of a video's first frame in files of masks."""
+FORMAT_OPTION = "--mask-format"
+"""Option of commands that states the format of mask images."""
 FRAME = rf"-?\d{{1,9}}|{TIMECODE.pattern}"
 FRAME_AND_OBJECT = re.compile(rf"(?P<frame>{FRAME})?(?::(?P<object_id>\d{{1,9}}))?", re.ASCII)
 

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.configs.settings import changed
 from aotlab.media import decoding
 from aotlab.media.frames import FrameSource, ImageFrames, require_index
 from aotlab.media.high_bit_depth import detect_image_kind
-from aotlab.media.images import list_images, require_same_size
+from aotlab.media.image_folders import list_images
+from aotlab.media.images import require_same_size
 from aotlab.media.location import locate_video
 from aotlab.media.plates import UNKNOWN_TAG, Plate, VideoPlate, lacks_matrix
 from aotlab.media.source_options import IMAGE_OPTIONS, MATRICES, SourceOptions, parse_source_options
 from aotlab.media.video_index import VideoIndex
+from aotlab.sdk import changed
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import av
 
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 CACHED_FRAMES_BEFORE_SEEK = 64
 """Number of frames before a requested one that `VideoReader` decodes for its caller's cache."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from aotlab.configs.files import BUNDLED_PROMPTS
 from aotlab.media.prompt import Prompt
 from aotlab.prompting.segmenter import PromptSegmenter
+from aotlab.utils.digests import InputDigests, digest_values
 from aotlab.utils.errors import require
 from aotlab.utils.plugins import TRACKER_PLUGINS, find_plugin
 
@@ -44,6 +46,22 @@ def find_segmenting_loader(name: str, device: str = "auto") -> Any:
     has_segmenter = hasattr(loader, "load_segmenter")
     require(has_segmenter, "has no segmenter", subject=f"tracker {name}", remedy="give another name, or two ONNX files")
     return loader
+
+
+def describe_segmenter(source: str | Sequence[Path] | None, digests: InputDigests) -> list[Any]:
+    """Return what the masks of a segmenter depend on: the fingerprint of a plug-in's, or digests of files.
+
+    ``source``: as in `load_segmenter`.
+    """
+    if isinstance(source, str):
+        return [find_segmenting_loader(source).fingerprint(digests)]
+    return [_digest_network(path, digests) for path in source or [BUNDLED_PROMPTS]]
+
+
+def _digest_network(path: Path, digests: InputDigests) -> str:
+    """Return the digest of an ONNX file, and of files of the same name with its weights."""
+    files = sorted(file for file in path.parent.glob(f"{glob.escape(path.stem)}.*") if file.is_file())
+    return digest_values((file.name, digests.digest(file)) for file in files)
 
 
 class CheckpointSegmenter(PromptSegmenter):

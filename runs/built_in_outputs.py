@@ -14,12 +14,13 @@ from aotlab.media.annotations import MaskWriter
 from aotlab.media.frames import store_frame
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_names, draw_overlay
-from aotlab.media.regions import Annotations, Region, VideoInfo
+from aotlab.media.regions import Region, VideoInfo
 from aotlab.media.rle import encode_rle
 from aotlab.media.video_writer import VideoWriter
 from aotlab.runs.output import Output, OutputContext
-from aotlab.runs.store import MASKS, TrackedFrame
+from aotlab.runs.store import TrackedFrame
 from aotlab.utils.files import atomic_path
+from aotlab.utils.run_folder import MASKS
 
 
 class MaskFiles(Output):
@@ -64,7 +65,7 @@ class VideoFile(Output):
 
     def write(self, frame: TrackedFrame) -> None:
         image, labels = draw_overlay(frame.frame, frame.labels), frame.labels
-        names = self.context.extra.get("names")
+        names = self.context.names
         self._writer.write(draw_names(image, labels, names) if names else draw_ids(image, labels), frame.time)
 
     def finish(self) -> None:
@@ -84,11 +85,7 @@ class AnnotationFile(Output):
 
     def open(self, path: Path, context: OutputContext) -> None:
         super().open(path, context)
-        classes = context.classes
-        self._annotations = Annotations(
-            context.source.size, class_names=dict(classes.class_names), classes=dict(classes.class_ids),
-            schema=context.extra.get("schema"),
-        )  # fmt: skip
+        self._annotations = context.make_annotations()
         self._flags = LostObjects()
 
     def write(self, frame: TrackedFrame) -> None:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aotlab.engine.tracking.interfaces import CutDetector, SoftEdgeTracker, VideoTracker
-from aotlab.engine.tracking.prediction import Prediction
+from aotlab import Prediction, VideoTracker
 from aotlab.runs.merging import PredictionFile, TemporaryArrays, merge_predictions
+from aotlab.sdk import CutDetector, SoftEdgeTracker
 
 
 class PredictedFrame(NamedTuple):

@@ -12,22 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.smoothing import describe_smoothing
 from aotlab.media.annotations import check_video_name, read_mask_files
-from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.mask_images import LabelCheck
-from aotlab.media.matching import FORMAT_OPTION, split_numbers
-from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
+from aotlab.media.masks import MAX_ID
+from aotlab.media.numbers import split_numbers
+from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.rle import decode_rle
-from aotlab.media.value_syntax import PromptArgument, parse_frame_object
-from aotlab.runs.store import MASKS, Results
+from aotlab.media.smoothing import describe_smoothing
+from aotlab.media.value_syntax import FORMAT_OPTION, PromptArgument, parse_frame_object
+from aotlab.runs.frame_numbers import FrameNumbers
+from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors
-from aotlab.utils.run_folder import EXPORT_RECORD
+from aotlab.utils.run_folder import EXPORT_RECORD, MASKS
 from aotlab.utils.text import format_count
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 EXPORTED_MASKS = ("coco.json", "cvat.xml", "youtube_vis.json", MASKS)
 """Outputs of such an export that contain the masks of all frames; those with class names first."""

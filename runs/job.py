@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import numpy as np
-from pydantic import Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from aotlab.configs.settings import FileName, Settings
+from aotlab.media.frame_prompts import FramePrompt, parse_frame_prompts
 from aotlab.media.frames import FrameSource
 from aotlab.media.location import locate_video
-from aotlab.media.matching import MASK_ENDING
-from aotlab.media.prompt import FramePrompt, Prompt, parse_frame_prompts
-from aotlab.media.regions import MAX_ID
+from aotlab.media.masks import MAX_ID
+from aotlab.media.names import MASK_ENDING
+from aotlab.media.prompt import Prompt
 from aotlab.media.source_options import SourceOptions, parse_source_options
 from aotlab.media.value_syntax import (
     MaskFormat,
@@ -27,18 +27,21 @@ from aotlab.media.value_syntax import (
     parse_frame_object,
     parse_removal,
 )
-from aotlab.prompting.segmenter import convert_prompts
 from aotlab.runs.inputs import parse_mask
 from aotlab.runs.output import Output
 from aotlab.runs.output_options import parse_output_options
 from aotlab.runs.outputs import make_output
-from aotlab.runs.store import MASKS, SOFT
+from aotlab.runs.store import SOFT
+from aotlab.sdk import Settings, convert_prompts
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import prefix_errors
+from aotlab.utils.files import prefix_errors, require_file_name
+from aotlab.utils.run_folder import MASKS
 from aotlab.utils.text import shorten, strip_credentials
 
 ClassNames = str | Iterable[str] | Mapping[int, str] | Mapping[str, str]
 """Class names by object id, or texts like ``NAME`` (object 1) and ``:2=NAME``."""
+Text = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+"""Text; numbers of a list become text."""
 MASK_ENDINGS = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
 """Endings of mask files beside a video: NAME.mask.png, NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
 
@@ -176,7 +179,7 @@ class Job(Settings):
         InputError: an unknown or invalid value, as on the command line.
     """
 
-    name: FileName
+    name: Annotated[Text, AfterValidator(lambda name: require_file_name(name, ""))]
     """Name in records and lists. A list stores its results in a folder of this name."""
     video: Annotated[str, PlainValidator(lambda video: locate_video(video).text)]
     """Path, URL or camera, as `open_frames` takes it."""

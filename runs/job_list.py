@@ -14,11 +14,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from aotlab.configs.settings import changed
 from aotlab.media.location import locate_video
-from aotlab.media.matching import VIDEO_SUFFIXES, list_frame_files, natural_sort
+from aotlab.media.names import VIDEO_SUFFIXES, list_frame_files, natural_sort
 from aotlab.media.value_syntax import PromptArgument
 from aotlab.runs.job import COLUMNS, LIST_COLUMNS, MASK_ENDINGS, Job
+from aotlab.sdk import changed
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.run_folder import RECORD

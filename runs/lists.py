@@ -12,25 +12,27 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
-from aotlab.media.matching import natural_sort
+from aotlab import TrackerOptions
+from aotlab.media.names import natural_sort
+from aotlab.media.plugins import LIST_OUTPUT_PLUGINS
 from aotlab.media.video import digest_video
 from aotlab.runs.classes import CLASSES, read_class_ids
 from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.prepare import PreparedRun, prepare
 from aotlab.runs.run import Action, plan_action, run
-from aotlab.runs.shards import Shard
 from aotlab.runs.store import Results, has_results
 from aotlab.utils.errors import MEMORY_REMEDY, InputError, is_out_of_memory, output_exists_error, require
 from aotlab.utils.files import atomic_path, make_folder, prefix_errors
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
-from aotlab.utils.plugins import LIST_OUTPUT_PLUGINS, list_plugins
+from aotlab.utils.plugins import list_plugins
 from aotlab.utils.provenance import describe_program
 from aotlab.utils.run_folder import RECORD, list_unexpected, read_record, write_record
+from aotlab.utils.shards import Shard
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import format_count, join_truncated, strip_credentials
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait while another shard holds the folder."""
@@ -107,7 +109,7 @@ class Batch:
         for job in self._jobs:
             try:
                 if (kept := self._find_kept(job)) is not None:
-                    yield Outcome(job, "corrected" if kept.corrected else "reuse", len(kept.entries))
+                    yield Outcome(job, "corrected" if kept.protected else "reuse", len(kept.entries))
                     continue
                 prepared = self._prepare(job)
                 yield Outcome(job, plan_action(prepared, force=self._force), prepared=prepared)
@@ -156,7 +158,7 @@ class Batch:
             is_complete = is_same and results.status == "done" and not results.describe_missing()
             require(is_complete, problem, subject=job.name, remedy="move its folder away, or delete it yourself")
             return results
-        if results is None or not results.corrected:
+        if results is None or not results.protected:
             return None
         video = job.video_address
         is_moved = video != results.video and os.path.exists(video)
@@ -189,12 +191,12 @@ class Batch:
         """Track a job until the flag is set, or reuse its results."""
         folder = self._output / job.name
         if (kept := self._find_kept(job)) is not None:
-            if kept.corrected:
+            if kept.protected:
                 with locked_output(folder):
                     kept.save()  # its video may have moved
-            content = "corrected masks are" if kept.corrected else "its recording is"
+            content = "corrected masks are" if kept.protected else "its recording is"
             log.info("%s: %s kept; delete %s to track it again", job.name, content, folder)
-            return Outcome(job, "corrected" if kept.corrected else "done", len(kept.entries))
+            return Outcome(job, "corrected" if kept.protected else "done", len(kept.entries))
         result = run(self._prepare(job), force=self._force, class_file=self._output / CLASSES, stop=stop)
         if result.reused:
             log.info("%s: already tracked with these inputs", job.name)

@@ -17,8 +17,6 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import Annotations, ObjectClasses
 from aotlab.media.soft_masks import insert_soft_masks
-from aotlab.prompting.load import load_segmenter
-from aotlab.prompting.segmenter import require_pixels
 from aotlab.runs.classes import merge_class_ids
 from aotlab.runs.prepare import PreparedRun
 from aotlab.runs.result import TrackResult
@@ -31,6 +29,7 @@ from aotlab.runs.store import (
     remove_state,
 )
 from aotlab.runs.views import Views, make_context
+from aotlab.sdk import load_segmenter, require_pixels
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.progress import progress_bar
@@ -39,10 +38,11 @@ from aotlab.utils.streaming import HELPER_THREADS, ReadAhead, StallError, WriteB
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap
 
 if TYPE_CHECKING:
-    from aotlab.engine.tracking.interfaces import ResumableTracker, VideoTracker
+    from aotlab import VideoTracker
     from aotlab.runs.directions import PredictedFrame
+    from aotlab.sdk import ResumableTracker
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 CHECKPOINT = FileKind("progress of a tracked video", 5, "tracking starts from the first frame")
 SAVE_SECONDS = 60.0
@@ -319,7 +319,7 @@ def add_prompt_masks(prepared: PreparedRun, tracker: VideoTracker) -> Annotation
     """Return the masks of a run with those of its prompts."""
     if not prepared.prompts:
         return prepared.masks
-    from aotlab.engine.tracking.interfaces import SegmentingTracker
+    from aotlab.sdk import SegmentingTracker
 
     chosen = prepared.job.segmenter
     segmenter = tracker.segmenter if chosen is None and isinstance(tracker, SegmentingTracker) else None
@@ -334,7 +334,7 @@ def add_prompt_masks(prepared: PreparedRun, tracker: VideoTracker) -> Annotation
 
 def find_resumable(prepared: PreparedRun, tracker: VideoTracker) -> ResumableTracker | None:
     """Return the tracker if an interrupted run can resume from its state, else None."""
-    from aotlab.engine.tracking.interfaces import ResumableTracker
+    from aotlab.sdk import ResumableTracker
 
     return tracker if prepared.is_resumable and isinstance(tracker, ResumableTracker) else None
 
@@ -349,7 +349,7 @@ def make_classes(masks: Annotations, class_file: Path | None) -> ObjectClasses:
 
 def restore_tracker(tracker: ResumableTracker, results: Results) -> int:
     """Load the saved state of a tracker; return the number of frames before it, 0 without a usable state."""
-    from aotlab.networks.weights.checkpoints import load_pickle
+    from aotlab.utils.versioned_files import load_pickle
 
     path = results.folder / STATE_FILE
     if not (results.entries and path.is_file()):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Self
 
-    from aotlab.engine.tracking.prediction import Prediction
+    from aotlab import Prediction
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def merge_predictions(
             if one direction decides; none if the object is hidden in both. An object without a mask in one direction
             has probability 0 there.
     """
-    from aotlab.engine.tracking.prediction import Prediction
+    from aotlab import Prediction
 
     ids = forward.ids + tuple(object_id for object_id in backward.ids if object_id not in forward.ids)
     total = forward.probabilities.new_zeros(1 + len(ids), *forward.probabilities.shape[1:])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.frames import FrameSource
-from aotlab.media.regions import ObjectClasses
+from aotlab.media.regions import Annotations, ObjectClasses
 from aotlab.runs.store import TrackedFrame
 
 
@@ -24,8 +24,13 @@ class OutputContext:
     """Function from the index of a frame to the number that users give it."""
     objects: tuple[int, ...] = ()
     """Ids of all objects of the video, if known."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further values of a program that exports masks, and ``names`` of objects by id."""
+    names: Mapping[int, str] = field(default_factory=dict)
+    """Names of the objects by id, which overlays show instead of ids; empty if unknown."""
+
+    def make_annotations(self) -> Annotations:
+        """Return annotations of the video, still without regions, for an output in a format of `MaskWriter`."""
+        classes = self.classes
+        return Annotations(self.source.size, class_names=dict(classes.class_names), classes=dict(classes.class_ids))
 
 
 class Output(ABC):

@@ -9,10 +9,11 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from aotlab.media.plugins import OUTPUT_OPTION_PLUGINS
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.plugins import OUTPUT_OPTION_PLUGINS, list_plugins, load_plugin
+from aotlab.utils.plugins import list_plugins, load_plugin
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from aotlab.media.annotations import find_mask_writer, require_output_name
+from aotlab.media.plugins import OUTPUT_PLUGINS, list_mask_formats
 from aotlab.runs.output import Output
 from aotlab.runs.output_options import NO_OPTIONS, fill_options
-from aotlab.utils.plugins import OUTPUT_PLUGINS, find_plugin, list_mask_formats, list_plugin_names
+from aotlab.utils.plugins import find_plugin, list_plugin_names
 
 
 def list_outputs() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import glob
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,27 +13,28 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.configs.files import BUNDLED_PROMPTS
-from aotlab.engine.tracking.options import LazyTracker
 from aotlab.media.arrays import convert_mask
+from aotlab.media.frame_prompts import group_prompts
 from aotlab.media.frames import FrameSource
-from aotlab.media.prompt import Prompt, group_prompts
-from aotlab.media.regions import MAX_ID, Annotations, VideoInfo
+from aotlab.media.masks import MAX_ID
+from aotlab.media.prompt import Prompt
+from aotlab.media.regions import Annotations, VideoInfo
 from aotlab.media.soft_masks import split_soft_mask
 from aotlab.media.video import digest_video, open_frames
-from aotlab.prompting.load import find_segmenting_loader
 from aotlab.runs.inputs import FrameSelection, find_frame, find_gap, load_masks, split_absent
 from aotlab.runs.job import MASK_ENDINGS, Job, RunOptions
 from aotlab.runs.job_list import add_masks_beside, find_masks_beside
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.store import Results
 from aotlab.runs.views import check_outputs
+from aotlab.sdk import describe_segmenter
 from aotlab.utils.digests import InputDigests, digest_values
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, sibling_path
 from aotlab.utils.run_folder import read_record, require_inputs_outside
 from aotlab.utils.text import strip_credentials
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def fingerprint_inputs(run: PreparedRun, digests: InputDigests) -> dict[str, Any
             index: {key: _format_prompt(prompt) for key, prompt in by_object.items()}
             for index, by_object in run.prompts.items()
         },
-        "segmenter": _describe_segmenter(job.segmenter or ([BUNDLED_PROMPTS] if run.prompts else ()), digests),
+        "segmenter": describe_segmenter(job.segmenter or None, digests) if job.segmenter or run.prompts else [],
         "classes": dict(sorted(masks.class_names.items())),
         "class_ids": masks.classes,
         "both_directions": options.both_directions,
@@ -295,16 +295,3 @@ def _format_prompt(prompt: Prompt) -> str:
 
 def _join(values: Iterable[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
-
-
-def _describe_segmenter(segmenter: str | Sequence[Path], digests: InputDigests) -> list[Any]:
-    """Return what the masks of a segmenter depend on: the fingerprint of a plug-in's, or digests of files."""
-    if isinstance(segmenter, str):
-        return [find_segmenting_loader(segmenter).fingerprint(digests)]
-    return [_digest_network(path, digests) for path in segmenter]
-
-
-def _digest_network(path: Path, digests: InputDigests) -> str:
-    """Return the digest of an ONNX file, and of files of the same name with its weights."""
-    files = sorted(file for file in path.parent.glob(f"{glob.escape(path.stem)}.*") if file.is_file())
-    return digest_values((file.name, digests.digest(file)) for file in files)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+from aotlab import TrackerOptions
 from aotlab.media.frames import FrameSource
 from aotlab.media.prompt import Prompt
 from aotlab.media.video import open_frames
 from aotlab.runs.job import ClassNames, Job, RunOptions
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.loop import track_frames
 from aotlab.runs.prepare import PreparedRun, prepare
 from aotlab.runs.result import TrackResult
@@ -26,7 +27,7 @@ from aotlab.utils.locks import locked_output
 from aotlab.utils.signals import StopFlag, stop_flag
 
 if TYPE_CHECKING:
-    from aotlab.engine.tracking.interfaces import VideoTracker
+    from aotlab import VideoTracker
 
 Action = Literal["track", "resume", "reuse"]
 """Action of a run on its folder."""

@@ -19,24 +19,27 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import Self
 
+from aotlab.media.masks import MAX_ID
 from aotlab.media.plates import ImagePlate, Plate
-from aotlab.media.regions import MAX_ID, ObjectClasses
+from aotlab.media.regions import ObjectClasses
 from aotlab.media.source_options import SourceOptions
 from aotlab.media.value_syntax import MaskFormat, PromptArgument, parse_frame_object
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, output_exists_error, require
 from aotlab.utils.files import atomic_path, is_file_name, list_files, remove, writing
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.run_folder import RunFolder, read_record, remove_empty_folders, remove_files
+from aotlab.utils.run_folder import MASKS, VIDEO_KIND, RunFolder, read_record, remove_empty_folders, remove_files
 from aotlab.utils.text import shorten
 
 if TYPE_CHECKING:
     from aotlab.media.frames import FrameSource
 
-MASKS, SOFT, PROMPT_MASKS = "masks", "soft", "prompt_masks"
-"""Folders of the masks, of the probabilities at edges, and of the masks made from prompts."""
+SOFT, PROMPT_MASKS = "soft", "prompt_masks"
+"""Folders of the probabilities at edges, and of the masks made from prompts."""
 STATE_FILE = "state.pt"
 """File with the tracker's state, from which an interrupted run resumes."""
+FIELDS = {"corrected": "protected", "edited": "outdated"}
+"""Keys of the record to attributes of `Results`, where their names differ."""
 FRAME_FIELD = "{frame}"
 """Name of a frame in the paths of outputs."""
 SOFT_LEVELS, SOFT_STEP = 1023, 64
@@ -107,7 +110,7 @@ def quantize_probabilities(probabilities: np.ndarray) -> np.ndarray:
 class Results(RunFolder):
     """Results of one video in a folder."""
 
-    kind, journal = "video", "frames.jsonl"
+    kind, journal = VIDEO_KIND, "frames.jsonl"
     owned = (MASKS, SOFT, PROMPT_MASKS, STATE_FILE)
 
     name: str
@@ -143,10 +146,10 @@ class Results(RunFolder):
     """Format of the images of `masks`, as in `VideoInfo`."""
     soft: bool = False
     """Whether probabilities at edges are stored."""
-    corrected: bool = False
-    """Whether a person has corrected the masks; no run replaces them."""
-    edited: bool = field(default=False, compare=False)
-    """Whether a person has edited the masks elsewhere since they were written; set by the program that is used."""
+    protected: bool = False
+    """Whether no run may replace the masks, as a person has corrected them; without soft edges, they are 0 or 1."""
+    outdated: bool = field(default=False, compare=False)
+    """Whether another program, which sets this, has later edits that the masks lack."""
     outputs: dict[str, list[str]] = field(default_factory=dict)
     """Paths in the folder of the files of each complete output; `FRAME_FIELD` stands for the name of each frame."""
     other_files: dict[str, list[str]] = field(default_factory=dict)
@@ -162,7 +165,7 @@ class Results(RunFolder):
             {int(key): name for key, name in names.items()}, ids,
             {int(key): {int(frame): item for frame, item in table.items()} for key, table in attributes.items()},
         )  # fmt: skip
-        return {**content, "classes": classes}
+        return {FIELDS.get(key, key): value for key, value in content.items()} | {"classes": classes}
 
     @classmethod
     def check_entry(cls, entry: dict[str, Any]) -> None:
@@ -201,12 +204,13 @@ class Results(RunFolder):
     def record(self) -> dict[str, Any]:
         """Return the values of the record."""
         names = [item.name for item in fields(self) if item.name not in ("folder", "entries", "replaced")]
-        values = {name: getattr(self, name) for name in names}
+        keys = {name: key for key, name in FIELDS.items()}
+        values = {keys.get(name, name): getattr(self, name) for name in names}
         return values | {"classes": asdict(self.classes), "location": os.path.abspath(self.folder)}
 
     def require_replaceable(self) -> None:
         """Raise `InputError` if the masks were corrected."""
-        if self.corrected:
+        if self.protected:
             raise output_exists_error(self.folder, "corrected masks", alternative="delete the folder yourself")
 
     def describe_changes(self, earlier: Self) -> str:
@@ -390,7 +394,7 @@ class Results(RunFolder):
         labels, soft = read_mask(self.mask_path(name), size=size), None
         if self.soft:
             soft = read_soft(self.soft_path(name), len(confidence), size)
-        elif self.corrected:  # a person's masks are all there is: 0 or 1
+        elif self.protected:  # a person's masks are all there is: 0 or 1
             soft = quantize_probabilities(labels == np.array([*confidence], labels.dtype)[:, None, None])
         return TrackedFrame(
             index=entry["index"],

@@ -13,23 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.frame_numbers import FrameNumbers
 from aotlab.media.frames import FrameSource
 from aotlab.media.masks import read_mask
 from aotlab.media.source_options import IMAGE_RATE
 from aotlab.media.video import open_frames
+from aotlab.runs.frame_numbers import FrameNumbers
 from aotlab.runs.job import RunOptions
 from aotlab.runs.output import Output, OutputContext
 from aotlab.runs.output_options import NO_OPTIONS, select_options
 from aotlab.runs.outputs import make_output
 from aotlab.runs.result import TrackResult
-from aotlab.runs.store import MASKS, NO_SOFT, SOFT, Results, TrackedFrame, has_content
+from aotlab.runs.store import NO_SOFT, SOFT, Results, TrackedFrame, has_content
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import temporary_name, writing
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.run_folder import MASKS
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 
 class Views:
@@ -189,7 +190,7 @@ def require_soft(results: Results, outputs: Mapping[str, Output]) -> None:
     Those of corrected results are made from masks.
     """
     for name, output in outputs.items():
-        require(not output.needs_soft or results.soft or results.corrected, NO_SOFT, subject=name)
+        require(not output.needs_soft or results.soft or results.protected, NO_SOFT, subject=name)
 
 
 def list_missing_outputs(results: Results, names: Iterable[str], options: Mapping[str, Any]) -> list[str]:
@@ -233,12 +234,12 @@ def render(
         results = Results.read(folder)
         if results is None or not results.entries:
             raise InputError("no frame is tracked", subject=folder, remedy="track the video first")
-        require(SOFT not in options.write or results.soft or results.corrected, NO_SOFT, subject=SOFT)
+        require(SOFT not in options.write or results.soft or results.protected, NO_SOFT, subject=SOFT)
         if missing:
             names = list_missing_outputs(results, names, values)
         if absent := results.describe_missing():
             raise InputError(f"{absent} are missing", subject=folder, remedy="track the video again")
-        if results.edited:
+        if results.outdated:
             log.warning("%s: its masks lack later edits; export them first", folder)
         context = open_context(results, needs_image=any(kinds[name].needs_image for name in names))
         texts = write_outputs(results, names, values, context, progress=progress)

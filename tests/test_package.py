@@ -20,6 +20,7 @@ import pytest
 import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
+from aotlab.media.extras import LIBRARIES
 from aotlab.utils.errors import EXTRAS, InputError, describe_missing_module, require_modules
 from aotlab_testing.marks import slow
 from aotlab_testing.processes import RUN_SECONDS, commit_all
@@ -56,7 +57,7 @@ import numpy as np
 from aotlab import Prompt, Tracker
 Tracker.from_pretrained().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
-OPTIONAL = sorted({*EXTRAS, "resource"})
+OPTIONAL = sorted({*EXTRAS, *LIBRARIES, "trax", "resource"})
 
 
 def run_isolated(*command, cwd, path=None):
@@ -325,7 +326,8 @@ def test_dependencies_have_the_modules_of_the_package():
     project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
     features = extras.keys() - {"all", "docs", "test"}
-    assert {*EXTRAS.values()} == features
+    extra_modules = {**EXTRAS, **LIBRARIES, "trax": "aotlab[vot]"}
+    assert {*extra_modules.values()} == {f"aotlab[{extra}]" for extra in features}
     modules = {
         "opencv-python-headless": "cv2", "vot-trax": "trax", "opencolorio": "PyOpenColorIO", "Pillow": "PIL",
         "PyYAML": "yaml",
@@ -337,7 +339,7 @@ def test_dependencies_have_the_modules_of_the_package():
     assert hubconf.dependencies == list_modules(project["project"]["dependencies"])
     for extra in features:
         installed = [name for name in list_modules(extras[extra]) if name != "aotlab"]
-        assert [module for module in EXTRAS if EXTRAS[module] == extra] == installed
+        assert [module for module, target in extra_modules.items() if target == f"aotlab[{extra}]"] == installed
 
 
 def test_missing_module_names_its_extra(monkeypatch):
@@ -349,3 +351,5 @@ def test_missing_module_names_its_extra(monkeypatch):
     found = describe_missing_module("av.container")
     assert found == "av must be installed for this; pip install 'aotlab[video]'"
     assert describe_missing_module("aotlab.nowhere") is None
+    monkeypatch.setitem(EXTRAS, "lab", "./packages/lab[all]")
+    assert describe_missing_module("lab.x").endswith("; pip install './packages/lab[all]' in a checkout")

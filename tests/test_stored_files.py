@@ -173,7 +173,7 @@ def test_stored_list_keeps_what_a_person_corrected(stored, steps, options):
     before = read_files(stored / "list" / "results", "*.png")
     run("track", "--jobs", "list/clips.csv", "--output", "list/results", *MODEL, "--write", "masks,coco", *options)
     assert (read_files(stored / "list" / "results", "*.png"), steps) == (before, [])
-    assert Results.read(stored / "list" / "results" / "exported").corrected
+    assert Results.read(stored / "list" / "results" / "exported").protected
     summary = (stored / "list" / "results" / "summary.csv").read_text().splitlines()
     assert [line.split(",")[:4] for line in summary[1:]] == [
         ["exported", "done", "6", ""], ["edited", "done", "6", ""], ["tracked", "done", "6", ""]

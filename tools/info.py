@@ -1,4 +1,4 @@
-"""Print versions, devices, codecs and plug-ins, for bug reports."""
+"""Print versions, devices and plug-ins, for bug reports."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import os
 import platform
 from collections import defaultdict
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions, version
-from importlib.util import find_spec
+from functools import partial
+from importlib.metadata import EntryPoint, distributions
 
 from aotlab.tools.cli.command import command
 from aotlab.utils import plugins
-from aotlab.utils.errors import EXTRAS
+from aotlab.utils.errors import EXTRAS, InputError
 from aotlab.utils.files import cache_folder
-from aotlab.utils.provenance import describe_versions
+from aotlab.utils.provenance import describe_versions, list_versions
 from aotlab.utils.text import align_columns
 
 REQUIRED = ("torch", "torchvision", "numpy", "PIL", "safetensors")
-OTHER_PACKAGES = ("aotlab_studio", "aotlab_compositing", "aotlab_trackers", "aotlab_runtime")
-DECODERS = ("h264", "hevc", "vp9", "libdav1d", "prores", "ffv1")
 
 
 def describe_libraries() -> Iterator[tuple[str, str]]:
@@ -30,12 +28,9 @@ def describe_libraries() -> Iterator[tuple[str, str]]:
     )
     yield "python", f"{platform.python_version()} ({platform.python_implementation()})"
     yield "system", platform.platform()
-    installed = packages_distributions()
-    for module in (*REQUIRED, *OTHER_PACKAGES, *EXTRAS):
-        names = sorted(set(installed.get(module, ())))
-        if not names and find_spec(module):
-            names = [module]  # of packages such as OpenEXR, whose files name no module
-        yield module, ", ".join(f"{name} {version(name)}" for name in names) or "missing"
+    packages = {dist.name: dist.version for dist in distributions() if dist.name.startswith(("aotlab-", "aotlab_"))}
+    yield from sorted(packages.items())
+    yield from list_versions([*REQUIRED, *EXTRAS])
 
 
 def describe_devices() -> Iterator[tuple[str, str]]:
@@ -55,20 +50,9 @@ def describe_devices() -> Iterator[tuple[str, str]]:
         yield f"cuda:{index}", f"{gpu.name}, {gpu.total_memory >> 20} MiB, compute capability {gpu.major}.{gpu.minor}"
 
 
-def describe_codecs() -> Iterator[tuple[str, str]]:
-    """Yield the version of FFmpeg in PyAV, and which of the codecs that aotlab uses it has."""
-    import av
-
-    from aotlab.media.video_writer import H264
-
-    yield "ffmpeg", av.ffmpeg_version_info
-    for title, names in (("encoders", (H264.codec,)), ("decoders", DECODERS)):
-        yield title, ", ".join(name if name in av.codecs_available else f"no {name}" for name in names)
-
-
 def describe_plugins() -> Iterator[tuple[str, str]]:
     """Yield the names of plug-ins and their packages by group; none is imported."""
-    for group in plugins.GROUPS:
+    for group in (*plugins.GROUPS, *plugins.list_plugins(plugins.GROUP_PLUGINS)):
         names = defaultdict(list)
         for name, point in plugins.list_plugins(group).items():
             names[f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value].append(name)
@@ -80,19 +64,27 @@ def describe_plugins() -> Iterator[tuple[str, str]]:
 SECTIONS = {
     "Versions": describe_libraries,
     "Devices": describe_devices,
-    "Codecs": describe_codecs,
     "Plug-ins": describe_plugins,
 }
+"""Functions that yield the rows of a section by its title; packages add theirs."""
+
+
+def load_rows(point: EntryPoint) -> Iterator[tuple[str, str]]:
+    """Return the rows of a package's section; raise `InputError` if the package does not load."""
+    rows: Iterator[tuple[str, str]] = plugins.load_plugin(point)()
+    return rows
 
 
 @command("aotlab info")
 def main() -> int:
-    for title, describe in SECTIONS.items():
+    points = plugins.list_plugins(plugins.INFO_PLUGINS)
+    for title in (*SECTIONS, *points):
+        describe = SECTIONS[title] if title in SECTIONS else partial(load_rows, points[title])
         print(f"{title}:")
         try:
             rows = [(f"  {name}", value) for name, value in describe()]
             print(*align_columns(rows or [("  none", "")]), sep="\n")
-        except (ImportError, OSError) as error:  # a library that is missing or broken, which the report has to show
+        except (ImportError, OSError, InputError) as error:  # what is missing or broken, which the report has to show
             print(f"  {type(error).__name__}: {error}")
     print(f"Cache: {cache_folder()}")
     return 0

@@ -1,15 +1,14 @@
-"""Draw a model's identities and attention: ``aotlab inspect bundled video.mp4 --box 150,2,310,410 --frame 19``."""
+"""Draw a model's identities and attention: ``aotlab inspect bundled frames --mask frames.png --frame 19``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
-from click import UsageError
 
-from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import device, force_file, plugin_files, prompt_options, settings
-from aotlab.tools.cli.types import Checkpoint, ExistingPath, File, Folder, PositiveInt, option
+from aotlab.tools.cli.command import command, require_new_output
+from aotlab.tools.cli.options import device, force_file, plugin_files, settings
+from aotlab.tools.cli.types import Checkpoint, ExistingFolder, File, Folder, PositiveInt, option
 from aotlab.utils.errors import require, require_modules
 from aotlab.utils.files import make_folder
 
@@ -21,38 +20,34 @@ from aotlab.utils.files import make_folder
     "plot.",
 )
 @click.argument("checkpoint", metavar="CHECKPOINT", type=Checkpoint, help="file, or name of `aotlab weights`")
-@click.argument("video", metavar="VIDEO", type=ExistingPath, help="video file or folder of frames")
+@click.argument("frames", metavar="FRAMES", type=ExistingFolder, help="folder of frames, JPEG or PNG")
 @settings
-@option("--mask", type=File, help="PNG with the ids of the first frame's objects")
-@option_group("prompts", *prompt_options(frames=False))
+@option("--mask", type=File, required=True, help="PNG with the ids of the first frame's objects")
 @option("--frame", type=PositiveInt, default=19, help="frame whose attention is drawn, counted from 0")
 @option("--output", type=Folder, default=Path("results/inspect"), help="folder for the images")
 @device
 @plugin_files
 @force_file
 def main(
-    *, checkpoint: Path, video: Path, overrides: tuple[str, ...], mask: Path | None, boxes: tuple[str, ...],
-    points: tuple[str, ...], negative_points: tuple[str, ...], frame: int, output: Path, device: str, force: bool,
+    *, checkpoint: Path, frames: Path, overrides: tuple[str, ...], mask: Path, frame: int, output: Path, device: str,
+    force: bool,
 ) -> int:  # fmt: skip
-    if (mask is None) == (not (boxes or points)):
-        raise UsageError("--mask: give either a mask of the first frame, or --box and --point")
     require_new_output(output, force=force)
     require_modules("matplotlib")
     from aotlab.benchmark.inspection import compare_identities, draw_attention, draw_identities, measure_attention
+    from aotlab.dataloaders.sequences import list_frames
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.media.images import read_image
     from aotlab.media.masks import read_mask
-    from aotlab.media.prompt import group_prompts
-    from aotlab.media.video import open_frames
 
-    frames = open_frames(video)
-    count = len(frames)
-    require(frame < count, f"the video has frames 0 to {count - 1}", subject=f"--frame {frame}", remedy="give another")
-    prompts = group_prompts(boxes, points, negative_points, find_index=lambda _: 0, frame_number=int).get(0)
+    files = list_frames(frames)
+    problem = f"the folder has frames 0 to {len(files) - 1}"
+    require(frame < len(files), problem, subject=f"--frame {frame}", remedy="give another")
     tracker = Tracker.from_pretrained(checkpoint, overrides=overrides, device=device)
-    tracker.step(frames[0], None if mask is None else read_mask(mask), prompts=prompts)
-    for index in range(1, frame):
-        tracker.step(frames[index])
-    image = frames[frame]
+    tracker.step(read_image(files[0]), read_mask(mask))
+    for file in files[1:frame]:
+        tracker.step(read_image(file))
+    image = read_image(files[frame])
     objects = measure_attention(tracker, tracker.predict(image))
     require(objects, "no object is visible", subject=f"--frame {frame}", remedy="give another frame")
     make_folder(output)

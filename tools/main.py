@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import click
@@ -22,12 +23,17 @@ fish   add to ~/.config/fish/completions/aotlab.fish:  {COMPLETION_VARIABLE}=fis
 """
 
 
+def list_other_commands() -> dict[str, EntryPoint]:
+    """Return the entry points of commands that are not in `COMMANDS`, by name in order."""
+    return {name: point for name, point in sorted(list_plugins(COMMAND_PLUGINS).items()) if name not in COMMANDS}
+
+
 class AotlabGroup(CommandGroup):
     """Commands of this package and of plug-ins, imported when they are run; ``_`` and ``-`` in names are the same."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return [*COMMANDS, *self.commands, *sorted(list_plugins(COMMAND_PLUGINS))]
+        return [*COMMANDS, *self.commands, *list_other_commands()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return a command of this package or a plug-in; raise `InputError` if it is unknown or not installed."""
@@ -36,7 +42,7 @@ class AotlabGroup(CommandGroup):
             return find_command(name)
         if name in self.commands:
             return self.commands[name]
-        plugins = {plugin.replace("_", "-"): point for plugin, point in list_plugins(COMMAND_PLUGINS).items()}
+        plugins = {plugin.replace("_", "-"): point for plugin, point in list_other_commands().items()}
         if name in plugins:
             command: click.Command = load_plugin(plugins[name])
             return command
@@ -52,7 +58,7 @@ class AotlabGroup(CommandGroup):
         own_commands = {name: entry.help or "" for name, entry in self.commands.items()}
         plugins = {
             name: f"of the package {point.dist.name if point.dist else point.value}"
-            for name, point in sorted(list_plugins(COMMAND_PLUGINS).items())
+            for name, point in list_other_commands().items()
         }
         sections = {
             "Commands": COMMON_COMMANDS,

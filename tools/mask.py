@@ -7,16 +7,11 @@ from pathlib import Path
 import click
 from click import UsageError
 
-from aotlab.media.matching import MASK_ENDING, OVERLAY_ENDING
+from aotlab.media.names import MASK_ENDING, OVERLAY_ENDING
 from aotlab.tools.cli.command import command, option_group, require_new_output
-from aotlab.tools.cli.options import (
-    force_file,
-    frame_numbers_option,
-    plugin_files,
-    prompt_options,
-    segmenter_option,
-)
-from aotlab.tools.cli.types import ExistingPath, File, Frame, option
+from aotlab.tools.cli.options import force_file, plugin_files
+from aotlab.tools.cli.types import ExistingPath, File, option
+from aotlab.tools.cli.video_options import Frame, frame_numbers_option, prompt_options, segmenter_option
 from aotlab.utils.files import atomic_path, sibling_path
 
 
@@ -40,16 +35,15 @@ def main(
 ) -> int:  # fmt: skip
     from PIL import Image
 
-    from aotlab.media.frame_numbers import FrameNumbers
+    from aotlab.media.frame_prompts import group_prompts
     from aotlab.media.frames import ImageFrames
     from aotlab.media.masks import write_mask
-    from aotlab.media.matching import IMAGE_SUFFIXES
+    from aotlab.media.names import IMAGE_SUFFIXES
     from aotlab.media.overlay import draw_ids, draw_overlay
-    from aotlab.media.prompt import group_prompts
     from aotlab.media.source_options import SourceOptions
     from aotlab.media.video import open_frames
-    from aotlab.prompting.load import load_segmenter
-    from aotlab.prompting.segmenter import require_pixels
+    from aotlab.runs.frame_numbers import FrameNumbers
+    from aotlab.sdk import load_segmenter, require_pixels
 
     if output is not None and output.resolve() != source.resolve():
         require_new_output(output, ".png", force=force)

@@ -10,12 +10,12 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, report_failures
-from aotlab.tools.cli.options import output_options, parse_output_name
 from aotlab.tools.cli.types import ExistingFolder, flag, list_option
+from aotlab.tools.cli.video_options import output_options, parse_output_name
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.text import format_count
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aotlab.video")
 
 
 @command("aotlab render")

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 from click import UsageError
 
-from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import command, find_command, report_failures
 from aotlab.tools.cli.options import device, format_option, open_benchmark, plugin_files, shard_option
 from aotlab.tools.cli.processes import run_tool
 from aotlab.tools.cli.types import Folder, PositiveInt, flag, option
 from aotlab.utils.errors import require
 from aotlab.utils.files import require_writable
+from aotlab.utils.shards import Shard
 
 if TYPE_CHECKING:
     from aotlab.benchmark.sweep import SweepRun

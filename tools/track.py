@@ -13,25 +13,10 @@ from typing import TYPE_CHECKING, Any
 from click import UsageError
 
 from aotlab.media.location import locate_video
-from aotlab.media.matching import VIDEO_SUFFIXES
+from aotlab.media.names import VIDEO_SUFFIXES
 from aotlab.media.value_syntax import FRAME_AND_OBJECT, parse_removal
-from aotlab.runs.shards import Shard
 from aotlab.tools.cli.command import SIGNAL_EXIT_BASE, command, find_given_option, option_group
-from aotlab.tools.cli.options import (
-    force_results,
-    frame_numbers_option,
-    mask_format,
-    mask_start_number,
-    parse_output_name,
-    print_settings,
-    prompt_options,
-    segmenter_option,
-    shard_option,
-    source_option,
-    split_settings,
-    tracker_options,
-    video_argument,
-)
+from aotlab.tools.cli.options import force_results, print_settings, shard_option, tracker_options
 from aotlab.tools.cli.track_report import (
     STATUSES,
     describe_run,
@@ -39,9 +24,22 @@ from aotlab.tools.cli.track_report import (
     report_plans,
     report_result,
 )
-from aotlab.tools.cli.types import ExistingPath, FileName, Folder, Frame, flag, list_option, option
+from aotlab.tools.cli.types import ExistingPath, FileName, Folder, flag, list_option, option
+from aotlab.tools.cli.video_options import (
+    Frame,
+    frame_numbers_option,
+    mask_format,
+    mask_start_number,
+    parse_output_name,
+    prompt_options,
+    segmenter_option,
+    source_option,
+    split_settings,
+    video_argument,
+)
 from aotlab.utils.errors import InputError, require, require_modules
 from aotlab.utils.files import is_file_name, sibling_path
+from aotlab.utils.shards import Shard
 from aotlab.utils.text import join_truncated, strip_credentials
 
 if TYPE_CHECKING:
@@ -199,7 +197,8 @@ def main(
     *, video: tuple[str, ...], job_list: Path | None, shard: Shard | None, output: Path | None, force: bool,
     dry_run: bool, **given: Any,
 ) -> int:  # fmt: skip
-    from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+    from aotlab import TrackerOptions
+    from aotlab.runs.lazy_tracker import LazyTracker
 
     video, overrides = split_settings(video)
     tracker = TrackerOptions(given["checkpoint"], given["config"], overrides, given["device"])

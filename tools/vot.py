@@ -12,7 +12,9 @@ from pathlib import Path
 
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_settings, settings, tracker_options
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import EXTRAS, InputError, RunStopped
+
+EXTRAS["trax"] = "aotlab[vot]"
 
 
 @command("aotlab vot")
@@ -22,7 +24,8 @@ def main(
     *, checkpoint: str | Path, config: str | None, overrides: tuple[str, ...], strict: bool, device: str,
     print_config: bool,
 ) -> int:  # fmt: skip
-    from aotlab.engine.tracking.options import TrackerOptions, find_tracker_plugin
+    from aotlab import TrackerOptions
+    from aotlab.utils.plugins import find_tracker_plugin
 
     options = TrackerOptions(checkpoint, config, overrides, device)
     if print_config:

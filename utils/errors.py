@@ -10,27 +10,21 @@ from pathlib import Path
 from aotlab.utils.text import join_truncated, shorten
 
 EXTRAS = {
-    "av": "video",
-    "cv2": "score",
-    "pycocotools": "score",
-    "tqdm": "score",
-    "scipy": "train",
-    "tensorboard": "tensorboard",
-    "wandb": "wandb",
-    "tifffile": "images",
-    "imagecodecs": "images",
-    "OpenEXR": "images",
-    "PyOpenColorIO": "ocio",
-    "huggingface_hub": "weights",
-    "gdown": "weights",
-    "timm": "encoders",
-    "trax": "vot",
-    "onnx": "export",
-    "onnxscript": "export",
-    "onnxruntime": "export",
-    "matplotlib": "plot",
+    "cv2": "aotlab[score]",
+    "pycocotools": "aotlab[score]",
+    "tqdm": "aotlab[score]",
+    "scipy": "aotlab[train]",
+    "tensorboard": "aotlab[tensorboard]",
+    "wandb": "aotlab[wandb]",
+    "huggingface_hub": "aotlab[weights]",
+    "gdown": "aotlab[weights]",
+    "timm": "aotlab[encoders]",
+    "onnx": "aotlab[export]",
+    "onnxscript": "aotlab[export]",
+    "onnxruntime": "aotlab[export]",
+    "matplotlib": "aotlab[plot]",
 }
-"""Extras in pyproject.toml by the modules that they install."""
+"""Optional modules, and what pip installs for them; packages add theirs, with their folder in the checkout."""
 MAX_CHOICES = 30
 """Largest number of choices in a message."""
 
@@ -132,4 +126,7 @@ def require_modules(*modules: str) -> None:
 def describe_missing_module(module: str) -> str | None:
     """Return the message for a missing module, or None if no extra provides it."""
     top = module.split(".")[0]
-    return f"{top} must be installed for this; pip install 'aotlab[{EXTRAS[top]}]'" if top in EXTRAS else None
+    if top not in EXTRAS:
+        return None
+    place = " in a checkout" if EXTRAS[top].startswith("./") else ""
+    return f"{top} must be installed for this; pip install '{EXTRAS[top]}'{place}"

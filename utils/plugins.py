@@ -21,13 +21,10 @@ from aotlab.utils.files import sha256
 
 COMMAND_PLUGINS = "aotlab.commands"
 """Group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's."""
-MASK_READER_PLUGINS = "aotlab.mask_readers"
-MASK_WRITER_PLUGINS = "aotlab.mask_writers"
-OUTPUT_PLUGINS = "aotlab.outputs"
-LIST_OUTPUT_PLUGINS = "aotlab.list_outputs"
-"""Outputs that are written for each video of a list, also if they are not named."""
-OUTPUT_OPTION_PLUGINS = "aotlab.output_options"
-"""Group of tuples of `aotlab.sdk.OutputOption`; the entry point's name is the output's."""
+GROUP_PLUGINS = "aotlab.plugin_groups"
+"""Groups that a package adds to `GROUPS`: each is a `PluginGroup`; the entry point's name is the group's."""
+INFO_PLUGINS = "aotlab.info"
+"""Group of functions that yield names and values for ``aotlab info``; the entry point's name is their title."""
 METHOD_PLUGINS = "aotlab.methods"
 POLICY_PLUGINS = "aotlab.memory_policies"
 ENCODER_PLUGINS = "aotlab.encoders"
@@ -64,15 +61,12 @@ GROUPS = {
     HOOK_PLUGINS: PluginGroup("hook", ()),
     BENCHMARK_PLUGINS: PluginGroup("benchmark", ("name",)),
     MEASURE_PLUGINS: PluginGroup("measure", ("annotation", "prediction", "size")),
-    OUTPUT_PLUGINS: PluginGroup("output", ("options",)),
-    MASK_READER_PLUGINS: PluginGroup("mask reader", ("path", "video")),
-    MASK_WRITER_PLUGINS: PluginGroup("mask writer"),
     # read before a file that the command line names is run
     COMMAND_PLUGINS: PluginGroup("command", in_files=False),
-    LIST_OUTPUT_PLUGINS: PluginGroup("output", in_files=False),
-    OUTPUT_OPTION_PLUGINS: PluginGroup("options of outputs", in_files=False),
+    GROUP_PLUGINS: PluginGroup("group of plug-ins", in_files=False),
+    INFO_PLUGINS: PluginGroup("section of aotlab info", (), in_files=False),
 }
-FILE_GROUPS = [group for group, kind in GROUPS.items() if kind.in_files]
+"""Groups of the framework; `list_groups` has those of packages too."""
 PLUGIN_REMEDY = "install the plug-in's package or give --plugin FILE"
 
 
@@ -153,15 +147,26 @@ def list_plugins(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in _read_entry_points(group, tuple(sys.path))}
 
 
+def find_entry_point(group: str, name: str, package: str) -> EntryPoint | None:
+    """Return the entry point of this name whose module is in ``package``; None without one."""
+    points = [point for point in _read_entry_points(group, tuple(sys.path)) if point.name == name]
+    return next((point for point in points if f"{point.module}.".startswith(f"{package}.")), None)
+
+
+def list_groups() -> dict[str, PluginGroup]:
+    """Return all groups by name, also those of packages, whose modules of groups are imported."""
+    return {**GROUPS, **{name: load_plugin(point) for name, point in list_plugins(GROUP_PLUGINS).items()}}
+
+
+def find_group(name: str) -> PluginGroup:
+    """Return a group; raise `InputError` if it is of a package that is not installed."""
+    return GROUPS[name] if name in GROUPS else find_plugin(GROUP_PLUGINS, name)
+
+
 @lru_cache
 def _read_entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
     """Read entry points once for each search path, as reading opens files of every installed package."""
     return entry_points(group=group)
-
-
-def list_mask_formats() -> list[str]:
-    """Return the names of the formats that masks can be written in: COCO, and formats of plug-ins."""
-    return ["coco", *list_plugin_names(MASK_WRITER_PLUGINS)]
 
 
 def list_plugin_names(group: str) -> list[str]:
@@ -169,15 +174,24 @@ def list_plugin_names(group: str) -> list[str]:
     return sorted({*_list_file_names(group), *list_plugins(group)})
 
 
+def find_tracker_plugin(checkpoint: str | Path) -> str | None:
+    """Return the name of the plug-in whose tracker ``NAME`` or ``NAME:ADDRESS`` is; None for paths and other names.
+
+    A file or folder of the same name is written ``./NAME``.
+    """
+    name = checkpoint.partition(":")[0] if isinstance(checkpoint, str) else ""
+    return name if name in list_plugin_names(TRACKER_PLUGINS) else None
+
+
 def find_plugin(group: str, name: str) -> Any:
     """Return the object of a plug-in: of a loaded file, else of an entry point, which is imported.
 
     Raises:
-        InputError: no plug-in has this name, its package is broken, or it has other arguments than those of `GROUPS`.
+        InputError: no plug-in has this name, its package is broken, or it has other arguments than those of its group.
     """
     if (path := _list_file_names(group).get(name)) is not None:
         plugin = _loaded_files[path].offered[group][name]
-        check_signature(plugin, GROUPS[group].arguments)
+        check_signature(plugin, find_group(group).arguments)
         return plugin
     points = list_plugins(group)
     if name not in points:
@@ -185,20 +199,20 @@ def find_plugin(group: str, name: str) -> Any:
         offered = f"; plug-ins offer {', '.join(names)}" if names else ""
         raise InputError(
             f"unknown; no plug-in provides it{offered}",
-            subject=f"{GROUPS[group].noun} {name}",
+            subject=f"{find_group(group).noun} {name}",
             remedy=suggest(name, names, PLUGIN_REMEDY),
         )
     return load_plugin(points[name])
 
 
 def load_plugin(point: EntryPoint) -> Any:
-    """Import what an entry point names; raises `InputError` if its package is broken, or by `GROUPS`."""
+    """Import what an entry point names; raises `InputError` if its package is broken, or by its group."""
     try:
         plugin = point.load()
     except Exception as error:  # of the package's code
         package = point.dist.name if point.dist is not None else point.value
         raise InputError(f"{package} does not load ({error})", subject=point.name, remedy="reinstall it") from error
-    check_signature(plugin, GROUPS[point.group].arguments)
+    check_signature(plugin, find_group(point.group).arguments)
     return plugin
 
 
@@ -208,7 +222,7 @@ def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = Mappi
     A file that is already loaded in this process is not run again.
 
     Args:
-        path: the file. Each of its dicts has the name of a group in `FILE_GROUPS` without ``aotlab.``.
+        path: the file. Each of its dicts has the name of a group without ``aotlab.``.
         built_in: names by group that plug-ins must not use.
 
     Raises:
@@ -222,8 +236,9 @@ def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = Mappi
     module = vars(_run_file(path))
     files = {Path(getattr(sys.modules[name], "__file__", None) or "") for name in {*sys.modules} - known}
     digest = _digest_code([path, *sorted(file for file in files if path.parent in file.parents and file != path)])
-    offered = {group: module[_dict_name(group)] for group in FILE_GROUPS if _dict_name(group) in module}
-    require(offered, f"offers nothing; define one of the dicts {', '.join(map(_dict_name, FILE_GROUPS))}", subject=path)
+    groups = {name: group for name, group in list_groups().items() if group.in_files}
+    offered = {name: module[_dict_name(name)] for name in groups if _dict_name(name) in module}
+    require(offered, f"offers nothing; define one of the dicts {', '.join(map(_dict_name, groups))}", subject=path)
     for group, objects in offered.items():
         require(isinstance(objects, Mapping), f"{_dict_name(group)} must be a dict by name", subject=path)
         for name, plugin in objects.items():
@@ -232,7 +247,7 @@ def load_plugin_file(path: Path, built_in: Mapping[str, Collection[str]] = Mappi
             owner = "aotlab" if name in built_in.get(group, ()) else _list_file_names(group).get(name)
             problem = f"{place} is already the name of one in {owner}"
             require(owner is None, problem, subject=path, remedy="choose another name")
-            is_usable = GROUPS[group].arguments is None or callable(plugin)
+            is_usable = groups[group].arguments is None or callable(plugin)
             require(is_usable, f"{place} is not a function or class", subject=path)
     _loaded_files[path] = PluginFile(digest, offered)
 

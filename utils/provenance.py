@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import importlib.util
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -36,6 +38,16 @@ def describe_versions() -> dict[str, str]:
         versions["torch"] = importlib.metadata.version("torch")
     commit = read_commit(ROOT)
     return versions | ({"commit": commit} if commit else {})
+
+
+def list_versions(modules: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each module with the distributions that have it and their versions; "missing" without any."""
+    installed = importlib.metadata.packages_distributions()
+    for module in modules:
+        names = sorted(set(installed.get(module, ())))
+        if not names and importlib.util.find_spec(module):
+            names = [module]  # of packages such as OpenEXR, whose files name no module
+        yield module, ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) or "missing"
 
 
 def read_commit(root: Path) -> str:

@@ -42,6 +42,8 @@ EXPORT_RECORD = "export.json"
 """File with the names of all files of an export, in its folder."""
 UNMOVED = ".aotlab-complete"
 """Folder with the files of an export while they are moved to their places, its record last."""
+VIDEO_KIND, MASKS = "video", "masks"
+"""Kind of the results of a tracked video, and the folder in it with a PNG of object ids for each frame."""
 FOLDER_REMEDY = "move the folder away, or choose another"
 RECORD_FILE = FileKind("results of aotlab", 1, FOLDER_REMEDY)
 
@@ -282,6 +284,12 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         values = unwrap(RECORD_FILE, content)
         require_inner_paths(path, values)
         return {"kind": values.pop("of"), **values}
+
+
+def find_masks_folder(path: Path) -> Path:
+    """Return the folder of masks in the results of ``aotlab track``; for other paths, the path itself."""
+    record = read_record(path)
+    return path / MASKS if record is not None and record["kind"] == VIDEO_KIND else path
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,22 @@ def digest(content: Any) -> str:
     """Return the SHA-256 of JSON values; tensors and arrays count by type, shape and CRC-32, sets by their items."""
     text = json.dumps(content, sort_keys=True, default=_describe)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_pickle(path: Path) -> Any:
+    """Return the content of a file of `torch.save`; raises `ValueError` if it is damaged or not only data."""
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of other protocols
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # damaged files cause errors of any kind
+        # PyTorch's message describes how to load the file unsafely
+        problem = f"truncated, not a PyTorch checkpoint, or contains pickled code: {type(error).__name__}"
+        raise ValueError(problem) from None
 
 
 def _describe(value: Any) -> Any:

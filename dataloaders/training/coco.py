@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.training.sets import LabeledImage
-from aotlab.media.coco import parse_segmentation
 from aotlab.media.masks import VOID
-from aotlab.media.rle import decode_rle, drop_empty_polygons
+from aotlab.media.rle import decode_rle, drop_empty_polygons, parse_segmentation
 from aotlab.utils.files import MALFORMED, reading, reading_json
 from aotlab.utils.numbers import MAX_SIDE
 

@@ -25,9 +25,8 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.methods import Stage, find_method, list_methods
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.settings import Settings
-from aotlab.tools.main import COMMANDS, main
+from aotlab.tools.main import COMMANDS, list_other_commands, main
 from aotlab.utils.numbers import MAX_COUNT, Range
-from aotlab.utils.plugins import COMMAND_PLUGINS, list_plugins
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 GENERATED_PART = re.compile(r"^<!-- generated: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -69,7 +68,7 @@ def _address(folder: Path, link: str) -> str:
 
 def commands() -> str:
     """Return all commands with their options."""
-    names = (*COMMANDS, *sorted(list_plugins(COMMAND_PLUGINS)))
+    names = (*COMMANDS, *list_other_commands())
     return "\n\n".join(_command(f"aotlab {name}", main.get_command(click.Context(main), name)) for name in names)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +11,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError
-from aotlab.utils.plugins import TRACKER_PLUGINS, describe_plugin, find_plugin, list_plugin_names
+from aotlab.utils.plugins import TRACKER_PLUGINS, describe_plugin, find_plugin, find_tracker_plugin
 
 if TYPE_CHECKING:
     from aotlab.configs.protocol import MemoryProtocol
@@ -129,15 +128,6 @@ class TrackerOptions:
         )
 
 
-def find_tracker_plugin(checkpoint: str | Path) -> str | None:
-    """Return the name of the plug-in whose tracker ``NAME`` or ``NAME:ADDRESS`` is; None for paths and other names.
-
-    A file or folder of the same name is written ``./NAME``.
-    """
-    name = checkpoint.partition(":")[0] if isinstance(checkpoint, str) else ""
-    return name if name in list_plugin_names(TRACKER_PLUGINS) else None
-
-
 def read_plugin_settings(overrides: Sequence[str], accepted: Collection[str], tracker: str) -> dict[str, Any]:
     """Return the values of overrides ``key=value`` by key, checked by the schema of all settings.
 
@@ -152,31 +142,6 @@ def read_plugin_settings(overrides: Sequence[str], accepted: Collection[str], tr
             raise InputError(f"{tracker} has no such setting", subject=key, remedy=remedy)
     values = dict(flatten_settings(load_config(overrides=overrides).model_dump())) if keys else {}
     return {key: values[key] for key in keys}
-
-
-class LazyTracker:
-    """Tracker of one or several jobs, loaded on demand and reloaded if the overrides change."""
-
-    def __init__(self, tracker: TrackerOptions | VideoTracker) -> None:
-        self._tracker = tracker
-        self.load: Callable[[tuple[str, ...]], VideoTracker] = lru_cache(1)(self._load)
-        """Return the tracker, with the overrides of a job if it is loaded from options."""
-
-    @property
-    def has_files(self) -> bool:
-        """Whether the tracker is made of files and settings alone, which can be compared with those of another run."""
-        return isinstance(self._tracker, TrackerOptions)
-
-    def _load(self, overrides: tuple[str, ...]) -> VideoTracker:
-        tracker = self._tracker
-        return tracker.add_overrides(overrides).load() if isinstance(tracker, TrackerOptions) else tracker
-
-    def fingerprint(self, overrides: tuple[str, ...] = (), digests: InputDigests | None = None) -> dict[str, Any]:
-        """Return what masks depend on; ``digests``: those of the other inputs of the run."""
-        tracker = self._tracker
-        if isinstance(tracker, TrackerOptions):
-            return tracker.add_overrides(overrides).fingerprint(digests)
-        return describe_tracker(tracker)
 
 
 def describe_tracker(tracker: VideoTracker) -> dict[str, Any]:

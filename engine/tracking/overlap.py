@@ -13,12 +13,12 @@ from numbers import Integral
 
 import numpy as np
 
-from aotlab.dataloaders.object_masks import merge_object_masks
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.engine.tracking.interfaces import VideoTracker
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.arrays import FrameLike, convert_frame
 from aotlab.media.images import to_array
+from aotlab.media.masks import merge_object_masks
 from aotlab.utils.errors import require
 from aotlab.utils.numbers import POSITIVE_COUNT
 

@@ -19,11 +19,11 @@ from aotlab.engine.training.listener import TrainingListener
 from aotlab.engine.training.logs import CSV_NAMES, LOG_NAME
 from aotlab.engine.training.record import RunRecord
 from aotlab.engine.training.state import TrainState
-from aotlab.networks.weights.checkpoints import load_pickle
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.signals import StopFlag
+from aotlab.utils.versioned_files import load_pickle
 
 STATES = "states"
 """Name of the folder of saved states in that of the run."""

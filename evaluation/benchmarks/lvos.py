@@ -19,7 +19,7 @@ from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.label_scores import LabelScorer
 from aotlab.evaluation.rows import Row, Summary, column_mean, make_davis_row, mean_or_none, select_rows
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
-from aotlab.media.matching import natural_sort
+from aotlab.media.names import natural_sort
 from aotlab.utils.files import require_none_missing
 
 MAX_FRAME = 10**7

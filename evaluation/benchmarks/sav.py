@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.dataloaders import sequences
-from aotlab.dataloaders.labeled_video import ObjectInfo, Video, find_masks_folder
+from aotlab.dataloaders.labeled_video import ObjectInfo, Video
 from aotlab.evaluation.archive import SubmittedResults
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.object_scores import ObjectScorer, read_object_results
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, raise_if_unknown
 from aotlab.media.masks import VOID, read_mask, write_mask
-from aotlab.media.matching import list_image_files, natural_sort
+from aotlab.media.names import list_image_files, natural_sort
 from aotlab.utils.errors import output_exists_error, require
 from aotlab.utils.files import require_none_missing
 from aotlab.utils.locks import LOCK_SUFFIX, locked_output, staging_folder
+from aotlab.utils.run_folder import find_masks_folder
 
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 

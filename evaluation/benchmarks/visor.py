@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from aotlab.dataloaders import sequences
-from aotlab.dataloaders.labeled_video import Video, find_masks_folder
+from aotlab.dataloaders.labeled_video import Video
 from aotlab.evaluation.archive import SubmittedResults, add_entry, read_size_and_ids
 from aotlab.evaluation.benchmark import Benchmark
 from aotlab.evaluation.label_scores import plan_labels
@@ -33,6 +33,7 @@ from aotlab.utils.errors import InputError, output_exists_error
 from aotlab.utils.files import atomic_path, reading_json, require_file_name, write_bytes, write_json, write_text
 from aotlab.utils.locks import staging_folder
 from aotlab.utils.numbers import MAX_SIDE
+from aotlab.utils.run_folder import find_masks_folder
 
 INFO = {
     "Dataset Name": "VISOR",

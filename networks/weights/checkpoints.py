@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -31,6 +29,7 @@ from aotlab.networks.weights.published_keys import (
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import MALFORMED, reading, write_bytes
 from aotlab.utils.text import join_truncated
+from aotlab.utils.versioned_files import load_pickle
 
 log = logging.getLogger(__name__)
 
@@ -189,20 +188,6 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError("not a dict of tensors, or one under 'state_dict'")
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
-
-
-def load_pickle(path: Path) -> Any:
-    """Return the content of a file of `torch.save`; raises `ValueError` if it is damaged or not only data."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles of other protocols
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # damaged files cause errors of any kind
-        # PyTorch's message describes how to load the file unsafely
-        problem = f"truncated, not a PyTorch checkpoint, or contains pickled code: {type(error).__name__}"
-        raise ValueError(problem) from None
 
 
 def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:

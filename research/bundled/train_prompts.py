@@ -28,7 +28,7 @@ from aotlab.engine.training.model_card import ModelCard, PhaseRecord, load_card
 from aotlab.media.masks import VOID
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
-from aotlab.networks.weights.checkpoints import load_checkpoint, load_pickle
+from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.prompting.config import PromptConfig
 from aotlab.prompting.prompt_network import PromptNetwork
@@ -39,6 +39,7 @@ from aotlab.tools.cli.types import option
 from aotlab.utils.devices import autocast
 from aotlab.utils.files import MALFORMED, atomic_path, reading, require_writable
 from aotlab.utils.signals import stop_flag
+from aotlab.utils.versioned_files import load_pickle
 from research.bundled.prompt_samples import AnnotatedImage, draw_sample, list_images
 from research.bundled.prompt_settings import DEFAULT_RECIPE, PromptTraining, load_prompt_training
 from research.bundled.simulated_prompts import MASK, add_correction, draw_first_prompt

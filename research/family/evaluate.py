@@ -26,12 +26,12 @@ from aotlab.evaluation.comparison import bootstrap_mean
 from aotlab.evaluation.label_scores import score_labels
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
-from aotlab.networks.weights.checkpoints import load_pickle
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import ExistingFolder, File, PositiveInt, list_option, option
 from aotlab.utils.errors import require
 from aotlab.utils.files import write_text
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.versioned_files import load_pickle
 from research.bundled.compare_weights import keep_first_objects, read_clip
 from research.family.train import MODELS
 

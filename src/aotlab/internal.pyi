@@ -1,4 +1,3 @@
-from .configs.load import load_config as load_config
 from .media.coco import (
     OBJECT_KEYS as OBJECT_KEYS,
     read_object_key as read_object_key,
@@ -6,6 +5,7 @@ from .media.coco import (
     parse_attributes as parse_attributes,
     parse_coco as parse_coco,
     parse_ids as parse_ids,
+    compress_rle as compress_rle,
 )
 from .media.exr import (
     PRIMARIES as PRIMARIES,
@@ -17,7 +17,6 @@ from .media.exr import (
 from .media.frames import store_frame as store_frame
 from .media.source_options import parse_source_options as parse_source_options
 from .runs.store import (
-    MASKS as MASKS,
     SOFT as SOFT,
     STATE_FILE as STATE_FILE,
     describe_frame as describe_frame,
@@ -25,12 +24,7 @@ from .runs.store import (
     quantize_probabilities as quantize_probabilities,
     write_soft as write_soft,
 )
-from .media.matching import (
-    FORMAT_OPTION as FORMAT_OPTION,
-    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
-    START_NUMBER_OPTION as START_NUMBER_OPTION,
-    list_image_files as list_image_files,
-)
+from .media.value_syntax import FORMAT_OPTION as FORMAT_OPTION, START_NUMBER_OPTION as START_NUMBER_OPTION
 from .media.high_bit_depth import detect_image_kind as detect_image_kind
 from .media.levels import encode_srgb as encode_srgb
 from .media.plates import BT709 as BT709, ImagePlate as ImagePlate, VideoPlate as VideoPlate
@@ -40,46 +34,19 @@ from .media.decoding import (
     is_rgb as is_rgb,
     to_deep_rgb as to_deep_rgb,
 )
-from .media.overlay import concat_images as concat_images
 from .media.mask_pages import list_pages as list_pages
-from .media.masks import PALETTE as PALETTE, VOID as VOID
 from .media.regions import VOID_NAME as VOID_NAME, add_class_ids as add_class_ids
 from .media.mask_images import MASK_SUFFIXES as MASK_SUFFIXES
-from .media.rle import compress_rle as compress_rle
-from .media.video import (
-    VideoFrames as VideoFrames,
-    VideoReader as VideoReader,
-    digest_video as digest_video,
-)
-from .tools.cli.command import require_new_output as require_new_output
-from .tools.cli.options import (
+from .media.video import VideoFrames as VideoFrames, VideoReader as VideoReader, digest_video as digest_video
+from .tools.cli.video_options import (
     mask_format as mask_format,
     mask_start_number as mask_start_number,
     output_options as output_options,
-    print_settings as print_settings,
     segmenter_option as segmenter_option,
     source_option as source_option,
     split_settings as split_settings,
-    tracker_options as tracker_options,
     video_argument as video_argument,
 )
-from .tools.cli.types import Bytes as Bytes, Choice as Choice, Port as Port
-from .utils.files import (
-    list_files as list_files,
-    read_json as read_json,
-    read_text as read_text,
-    write_bytes as write_bytes,
-    write_json as write_json,
-    writing as writing,
-)
-from .utils.locks import InUseError as InUseError, locked as locked
-from .utils.run_folder import (
-    EXPORT_RECORD as EXPORT_RECORD,
-    RECORD as RECORD,
-    UNMOVED as UNMOVED,
-    read_record as read_record,
-)
-from .utils.text import format_count as format_count
 from .runs.inputs import load_masks as load_masks, require_ids as require_ids
 from .runs.job_list import find_class_variants as find_class_variants, list_videos as list_videos
 from .runs.merging import (

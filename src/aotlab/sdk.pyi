@@ -1,6 +1,8 @@
 from .configs.methods import AOTStage as AOTStage, DeAOTStage as DeAOTStage, Method as Method, Stage as Stage
+from .configs.load import load_config as load_config
 from .configs.plugins import load_plugins as load_plugins
 from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
+from .configs.settings import Settings as Settings, changed as changed
 from .engine.tracking.inputs import prepare_inputs as prepare_inputs
 from .engine.tracking.interfaces import (
     CutDetector as CutDetector,
@@ -9,29 +11,33 @@ from .engine.tracking.interfaces import (
     SegmentingTracker as SegmentingTracker,
     TrackerLoader as TrackerLoader,
 )
+from .engine.tracking.options import describe_tracker as describe_tracker
 from .engine.hooks.hook import Hook as Hook
 from .engine.memory.policies import Decision as Decision, MemoryPolicy as MemoryPolicy
 from .engine.memory.relevance import FrameRelevance as FrameRelevance
 from .dataloaders.labeled_video import ObjectInfo as ObjectInfo, Video as Video
 from .dataloaders.sequences import read_video as read_video, read_videos as read_videos
 from .evaluation.benchmark import Benchmark as Benchmark
-from .prompting.load import load_segmenter as load_segmenter
-from .prompting.segmenter import PromptSegmenter as PromptSegmenter, check_prompts as check_prompts
-from .media.annotations import (
-    MaskWriter as MaskWriter,
-    find_mask_writer as find_mask_writer,
+from .prompting.load import describe_segmenter as describe_segmenter, load_segmenter as load_segmenter
+from .prompting.segmenter import (
+    PromptSegmenter as PromptSegmenter,
+    check_prompts as check_prompts,
+    convert_prompts as convert_prompts,
+    require_pixels as require_pixels,
 )
+from .media.annotations import MaskWriter as MaskWriter, find_mask_writer as find_mask_writer
 from .media.frames import FrameSource as FrameSource
 from .media.images import DECODER_ERRORS as DECODER_ERRORS, decode_image as decode_image
 from .media.plates import ColorTags as ColorTags, Plate as Plate
-from .media.prompt import FramePrompt as FramePrompt
+from .media.frame_prompts import FramePrompt as FramePrompt
 from .runs.store import Results as Results, TrackedFrame as TrackedFrame, has_results as has_results
+from .media.names import natural_sort as natural_sort
 from .media.matching import (
-    natural_sort as natural_sort,
     require_different_images as require_different_images,
     require_same_frame as require_same_frame,
     select_video as select_video,
 )
+from .media.reading import read_mask_image as read_mask_image
 from .media.regions import (
     Annotations as Annotations,
     ObjectClasses as ObjectClasses,
@@ -50,8 +56,8 @@ from .media.rle import (
     encode_rle as encode_rle,
     fill_polygons as fill_polygons,
     parse_rle as parse_rle,
-    require_size as require_size,
 )
+from .media.coco import require_size as require_size
 from .media.region_matching import match_regions as match_regions
 from .media.region_parser import RegionParser as RegionParser
 from .networks.attention import sine_position as sine_position
@@ -76,7 +82,7 @@ from .utils.files import (
     cache_folder as cache_folder,
     reading as reading,
 )
-from .utils.plugins import list_mask_formats as list_mask_formats
+from .media.plugins import list_mask_formats as list_mask_formats
 from .engine.training.logs import ScalarLog as ScalarLog
 from .engine.training.losses import FrameOutputs as FrameOutputs
 from .engine.training.listener import StepResult as StepResult, TrainingListener as TrainingListener

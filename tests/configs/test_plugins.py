@@ -17,7 +17,7 @@ from aotlab.configs.plugins import describe_plugins, load_plugins
 from aotlab.configs.schema import MemoryConfig, ModelConfig
 from aotlab.configs.settings import changed
 from aotlab.engine.memory.policies import build_policy
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.losses import find_loss
 from aotlab.networks.build import build_model
@@ -249,7 +249,7 @@ def test_options_on_the_command_line_name_plugins(plugin, capsys):
 def test_options_of_a_tracker_carry_plugins_to_other_processes(checkpoint, plugin):
     options = TrackerOptions(checkpoint, plugins=(plugin,))
     origin = {"name": "recent", "file": "recent.py"}
-    assert origin.items() <= LazyTracker(options).fingerprint()["plugins"]["memory.policy"].items()
+    assert origin.items() <= options.fingerprint()["plugins"]["memory.policy"].items()
     tracker = options.load()
     assert isinstance(tracker, Tracker)
     assert tracker.config.memory.policy == "recent"

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.labeled_video import require_readable
-from aotlab.dataloaders.object_masks import list_mask_files, merge_object_masks, read_labels
+from aotlab.dataloaders.object_masks import list_mask_files, read_labels
 from aotlab.dataloaders.sequences import list_frames
 from aotlab.evaluation.benchmarks import BUILT_IN, find_benchmark
 from aotlab.media.images import read_image
-from aotlab.media.masks import list_ids, write_mask
+from aotlab.media.masks import list_ids, merge_object_masks, write_mask
 from aotlab.utils.errors import InputError
 from aotlab_testing import miniatures
 from aotlab_testing.files import SAMPLE

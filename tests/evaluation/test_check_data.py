@@ -105,7 +105,7 @@ CORRUPTED = {
     "colored mask": (lambda root: Image.new("RGB", SIZE[::-1], "red").save(mask(root)),
         r"error .*a/00001\.png: has colors, .* not object ids; give a palette"),
     "jpeg inside": (lambda root: Image.new("L", SIZE[::-1]).save(mask(root), format="JPEG"),
-        r"error .*a/00001\.png: not readable .JPEG, whose compression changes object ids.; give"),
+        r"error .*a/00001\.png: not readable .JPEG, not PNG.; give"),
     "large id": (lambda root: write_mask(mask(root), ids(1, 2, 300)),
         r"error .*: object id 300; ids of training masks"),
     "smoothed edge of an id": (lambda root: write_mask(mask(root), smoothed()),

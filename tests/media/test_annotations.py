@@ -10,9 +10,11 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
-from aotlab.media.masks import PALETTE, read_mask
+from aotlab.media.masks import MAX_ID, PALETTE, read_mask
+from aotlab.media.plugins import MASK_READER_PLUGINS
+from aotlab.media.reading import read_mask_image
 from aotlab.media.region_matching import match_regions
-from aotlab.media.regions import MAX_ID, GroupKey, ParsedFile, ParsedRegion
+from aotlab.media.regions import GroupKey, ParsedFile, ParsedRegion
 from aotlab.media.rle import decode_rle, encode_rle
 from aotlab.runs.inputs import require_ids
 from aotlab.sdk import Annotations, VideoInfo, find_mask_writer, read_annotations
@@ -136,8 +138,8 @@ def test_pages_of_an_image_are_frames(tmp_path, kind):
         np.testing.assert_array_equal(found.mask(frame), stack[frame])
     with pytest.raises(InputError, match="has 4 pages, but the video has 5 frames"):
         read_annotations(path, replace(VIDEO, length=5))
-    with pytest.raises(InputError, match="has 4 pages"):
-        read_mask(path)
+    with pytest.raises(InputError, match="has 4 pages; give one image for each frame"):
+        read_mask_image(path)
 
 
 def rectangle(rows, columns, name="", key=None, frame=0):
@@ -358,7 +360,7 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
 def test_file_without_objects_rejected_for_one_frame(tmp_path, offer):
     (tmp_path / "first.box").write_text("")
     empty = Annotations(VIDEO.size, {0: [], 1: []})
-    offer(plugins.MASK_READER_PLUGINS, box=lambda path, video: empty)
+    offer(MASK_READER_PLUGINS, box=lambda path, video: empty)
     with pytest.raises(InputError, match=r"first\.box: contains no object"):
         read_annotations(tmp_path / "first.box", VIDEO, frame=5)
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from pycocotools.mask import encode
 
 from aotlab import InputError
 from aotlab.internal import format_coco
+from aotlab.media.coco import compress_rle, require_size, rle_to_box
 from aotlab.sdk import Region, VideoInfo, encode_rle, read_annotations
 from aotlab_testing.video.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 
@@ -238,3 +240,26 @@ def test_image_without_objects_is_kept(tree, read):
     found = read(tree)
     assert sorted(found.frames) == list(range(LENGTH))
     assert found.frames[1] == []
+
+
+def test_size_of_another_video_rejected():
+    require_size(24, 40, (24, 40))
+    with pytest.raises(ValueError, match=r"images of 40×24, not 40×25 as the video"):
+        require_size(24, 40, (25, 40))
+
+
+def test_box_surrounds_pixels():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        mask = rng.random((7, 9)) < 0.15
+        rows, columns = np.nonzero(mask)
+        expected = [0.0] * 4
+        if len(rows):
+            expected = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+        assert rle_to_box(encode_rle(mask), mask.shape) == expected
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 1.0])
+def test_compressed_runs_equal_those_of_pycocotools(density):
+    mask = np.random.default_rng(3).random((37, 53)) < density
+    assert compress_rle(encode_rle(mask)) == encode(np.asfortranarray(mask, np.uint8))["counts"].decode()

@@ -1,4 +1,4 @@
-"""Matching of images to frames by name, and natural order."""
+"""Matching of images to frames by name."""
 
 import unicodedata
 from pathlib import Path
@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.media.matching import (
-    image_stem,
-    match_frames,
-    natural_sort,
-    select_images,
-    trailing_numbers,
-)
+from aotlab.media.matching import match_frames, select_images
+from aotlab.media.numbers import trailing_numbers
 from aotlab.sdk import ParsedFile, ParsedRegion, VideoInfo, encode_rle, match_regions
 from aotlab_testing.video.named_masks import (
     SIZE,
@@ -41,18 +36,10 @@ def test_mask_of_a_frame_is_found_by_its_name(tmp_path_factory, name, frames, ot
     check_masks_by_name(tmp_path_factory.mktemp("drawn"), WRITERS[name], frames, others, drawn)
 
 
-def test_names_in_natural_order():
-    assert natural_sort(["10.jpg", "9.jpg", "2-a.jpg", "2.jpg"]) == ["2.jpg", "2-a.jpg", "9.jpg", "10.jpg"]
-    assert natural_sort(["1.png", "01.png"]) == natural_sort(["01.png", "1.png"]) == ["01.png", "1.png"]
-    assert natural_sort(["1" * 5000, "007", "8", "0"]) == ["0", "007", "8", "1" * 5000]
-    assert natural_sort([Path("a/11.png"), Path("a/2.png")]) == [Path("a/2.png"), Path("a/11.png")]
-
-
 @pytest.mark.parametrize("names", [
     ["shot.-010", "shot.-002", "shot.0000", "shot.0010"], ["take_-0012", "take_-0002", "take_-0001"], ["-2", "-1", "0"],
 ])  # fmt: skip
 def test_minus_signs_after_separators_are_part_of_numbers(names):
-    assert natural_sort(reversed(names)) == names
     numbers = trailing_numbers(names)
     assert numbers == sorted(numbers)
     assert numbers[0] < 0
@@ -60,7 +47,6 @@ def test_minus_signs_after_separators_are_part_of_numbers(names):
 
 @pytest.mark.parametrize("names", [["a-0001", "a-0002"], ["take (1)-1", "take (1)-2"], ["1.-2a", "1.-3a"]])
 def test_other_hyphens_before_numbers_are_separators(names):
-    assert natural_sort(reversed(names)) == names
     assert min(trailing_numbers(names), default=0) >= 0
 
 
@@ -211,12 +197,3 @@ def test_single_frame_beyond_the_video_is_rejected():
     with pytest.raises(InputError, match=r"is for frame 99, but .* frames 0 to 4; .*--mask-start-number 99 if"):
         match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5))
     assert list(match_regions(ParsedFile([region]), VideoInfo("clip", SIZE, 5), 2).frames) == [2]
-
-
-@pytest.mark.parametrize(("name", "stem"), [
-    ("shot.0004", "shot.0004"), ("shot.0004.png", "shot.0004"), ("a/b/shot.0004.JPG", "shot.0004"),
-    ("https://host/shot.0004.jpg?size=2", "shot.0004"), ("00004", "00004"), ("00004.txt", "00004"),
-    ("/data/local-files/?d=clip/00004.jpg", "00004"), ("/data/local-files/?d=00004.jpg", "00004"),
-])  # fmt: skip
-def test_stem_of_dotted_name_keeps_its_number(name, stem):
-    assert image_stem(name) == stem

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from aotlab.configs.settings import changed
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt
@@ -23,6 +23,7 @@ from aotlab.media.video import VideoFrames, open_frames
 from aotlab.runs.inputs import FrameSelection, find_gap, load_masks, parse_mask, split_absent
 from aotlab.runs.job import Job, RunOptions
 from aotlab.runs.job_list import read_jobs
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.prepare import group_removals, prepare
 from aotlab.utils.errors import InputError
 from aotlab_testing.drawn_clips import draw_box, write_plain

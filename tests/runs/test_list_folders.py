@@ -10,10 +10,11 @@ import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.settings import changed
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.export.synthetic_clip import draw_clip
 from aotlab.media.masks import write_mask
 from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.lists import Batch, list_job_folders
 from aotlab.runs.prepare import prepare
 from aotlab.runs.run import plan_action, run

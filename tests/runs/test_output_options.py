@@ -51,7 +51,7 @@ def test_options_that_do_not_load_are_left_out(installed, tmp_path, monkeypatch,
     for _ in range(2):
         assert [*list_output_options()] == [SIDE, THIN_LINES]
     assert caplog.record_tuples == [(
-        "aotlab.runs.output_options", logging.WARNING,
+        "aotlab.video", logging.WARNING,
         "options of the output broken: broken_sketch:OPTIONS does not load (division by zero); reinstall it",
     )]  # fmt: skip
     with pytest.raises(InputError, match=r"^broken: broken_sketch:OPTIONS does not load"):

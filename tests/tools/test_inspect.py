@@ -10,6 +10,9 @@ from aotlab.tools.inspect_model import main
 from aotlab_testing.files import SAMPLE
 from aotlab_testing.small_model import build, draw_stripes, draw_texture
 
+POND = SAMPLE / "JPEGImages" / "480p" / "pond"
+MASK = SAMPLE / "Annotations" / "480p" / "pond" / "00000.png"
+
 
 @pytest.mark.parametrize(("preset", "banks"), [("aott", 1), ("deaott", 1), ("msdeaott", 2), ("r50_aotl_rmem", 1)])
 def test_attention_of_each_object_sums_to_one(preset, banks):
@@ -29,15 +32,15 @@ def test_attention_of_each_object_sums_to_one(preset, banks):
 
 def test_images_are_written(tmp_path, run_expecting_error):
     pytest.importorskip("matplotlib")
-    line = ["bundled", SAMPLE / "rabbit.mp4", "input.max_long_edge=160", "input.min_short_edge=null", "--mask"]
-    line += [SAMPLE / "rabbit.png", "--output", tmp_path / "out", "--device", "cpu"]
-    assert "--frame 999: the video has frames 0 to" in run_expecting_error(main, *line, "--frame", "999")
+    line = ["bundled", POND, "input.max_long_edge=160", "input.min_short_edge=null", "--mask", MASK]
+    line += ["--output", tmp_path / "out", "--device", "cpu"]
+    error = run_expecting_error(main, *line, "--frame", "999")
+    assert "--frame 999: the folder has frames 0 to 39; give another" in error
     assert main([str(word) for word in [*line, "--frame", "2"]]) == 0
     for name in ("identities.png", "attention.png"):
         with Image.open(tmp_path / "out" / name) as image:
             assert min(image.size) > 100
 
 
-def test_objects_are_required(run_expecting_error):
-    error = run_expecting_error(main, "bundled", SAMPLE / "rabbit.mp4")
-    assert "--mask: give either a mask of the first frame" in error
+def test_mask_of_the_first_frame_is_required(run_expecting_error):
+    assert "Missing option '--mask'" in run_expecting_error(main, "bundled", POND)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from aotlab import Tracker, TrackerOptions
-from aotlab.engine.tracking.options import LazyTracker
 from aotlab.sdk import load_segmenter
 from aotlab.utils import devices
 from aotlab.utils.devices import THREAD_VARIABLES, choose_device, leave_cores_free, list_devices, pick_device
@@ -113,7 +112,7 @@ def test_device_of_public_functions_is_auto(function):
 
 @pytest.mark.usefixtures("log")
 def test_inputs_of_a_run_do_not_depend_on_the_device(monkeypatch):
-    by_name = LazyTracker(TrackerOptions(device="cpu")).fingerprint()
+    by_name = TrackerOptions(device="cpu").fingerprint()
     for available in (False, True):
         monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
-        assert LazyTracker(TrackerOptions()).fingerprint() == by_name
+        assert TrackerOptions().fingerprint() == by_name

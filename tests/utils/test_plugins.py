@@ -1,120 +1,58 @@
-"""Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
+"""Plug-ins of packages and of files; commands: tools/cli/test_command."""
 
 import hashlib
-import re
 from importlib.metadata import EntryPoint
 
-import numpy as np
 import pytest
 
 import aotlab
 import aotlab.sdk
-from aotlab.configs.files import ROOT
-from aotlab.media.annotations import find_mask_writer
-from aotlab.media.regions import VideoInfo
-from aotlab.runs.inputs import read_annotations
-from aotlab.runs.outputs import make_output
 from aotlab.utils import plugins
-from aotlab_testing.drawn_clips import write_plain
-from aotlab_testing.video.runs import Repeater, save, track
-from aotlab_testing.video.stored_results import write_results
-
-PACKAGE = """
-import numpy as np
-from aotlab.sdk import Annotations, Output, Region, encode_rle
-def read(path, video):
-    if path.suffix != ".box":
-        return None
-    mask = np.zeros(video.size, bool)
-    mask[4:20, 4:20] = True
-    return Annotations(video.size, {0: [Region(7, encode_rle(mask))]})
-class Areas(Output):
-    file_name, description, areas = "areas.txt", "area of all objects by frame", ""
-    def write(self, frame):
-        self.areas += f"{frame.name} {(frame.labels > 0).sum()}\\n"
-    def finish(self):
-        self.path.write_text(self.areas)
-        return f"areas of {len(self.areas.splitlines())} frames"
-"""
-ENTRY_POINTS = """
-[aotlab.mask_readers]
-box = third:read
-[aotlab.outputs]
-areas = third:Areas
-"""
-
-
-def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
-    info = tmp_path / "site" / "third-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    (tmp_path / "site" / "third.py").write_text(PACKAGE)
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
-    clip = write_plain(tmp_path / "clip", 2, (32, 32))
-    (tmp_path / "first.box").write_text("anything")
-    assert track(clip, tmp_path, tmp_path / "first.box", args=["--write", "areas"]) == 0
-    assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
-    assert "areas of 2 frames" in capsys.readouterr().out
-
-
-def test_output_of_the_page_is_written(tmp_path, monkeypatch):
-    page = (ROOT / "docs" / "howto" / "integrations.md").read_text(encoding="utf-8")
-    info = tmp_path / "site" / "areas-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: areas\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[aotlab.outputs]\nareas = areas:Areas\n")
-    (tmp_path / "site" / "areas.py").write_text(re.search(r"```python\n(import csv.*?)```", page, re.DOTALL)[1])
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.setattr("aotlab.engine.tracking.tracker.Tracker", Repeater)
-    clip = write_plain(tmp_path / "clip", 2, (32, 32))
-    assert track(clip, tmp_path, save(tmp_path / "first.png", 3, size=(32, 32)), args=["--write", "areas"]) == 0
-    assert (tmp_path / "out" / "areas.csv").read_text().split() == ["00000,3,object,256", "00001,3,object,256"]
-
-
-def test_crash_of_a_mask_reader_is_not_blamed_on_the_file(tmp_path, offer):
-    def read(path, video):
-        return video.no_such_name
-
-    (tmp_path / "first.box").write_text("anything")
-    offer(plugins.MASK_READER_PLUGINS, box=read)
-    with pytest.raises(AttributeError, match="no_such_name"):
-        read_annotations(tmp_path / "first.box", VideoInfo("clip", (32, 32)))
-
-
-def test_tracked_masks_need_no_reader(tmp_path, offer):
-    offer(plugins.MASK_READER_PLUGINS, box=lambda path, video: pytest.fail("asked"))
-    write_results(tmp_path, labels=np.full((32, 32), 5, np.uint8))
-    assert read_annotations(tmp_path, VideoInfo("clip", (32, 32), 1)).objects() == [5]
 
 
 def test_error_names_the_broken_plugin_without_a_package():
     with pytest.raises(aotlab.InputError, match=r"box: nowhere:read does not load \(No module"):
-        plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.MASK_READER_PLUGINS))
+        plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.LOSS_PLUGINS))
 
 
-@pytest.mark.parametrize(
-    ("find", "name"), [(make_output, "exr"), (make_output, "review"), (make_output, "yolo"), (find_mask_writer, "cvat")]
-)
-def test_name_of_missing_plugin_rejected(monkeypatch, find, name):
-    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
-    page = "for others, see https://aotlab.github.io/aotlab/formats.html"
-    with pytest.raises(aotlab.InputError, match=f"{name}: not one of .*coco; {page}"):
-        find(name)
+def test_entry_point_with_other_arguments_rejected(monkeypatch):
+    monkeypatch.setattr(EntryPoint, "load", lambda point: lambda: None)
+    with pytest.raises(aotlab.InputError, match=r"too many positional arguments; expected \(outputs, target_indices\)"):
+        plugins.load_plugin(EntryPoint("mine", "mine:wrong", plugins.LOSS_PLUGINS))
 
 
-@pytest.mark.parametrize(
-    ("group", "wrong", "expected"),
-    [
-        (plugins.MASK_READER_PLUGINS, lambda path: None, "(path, video)"),
-        (plugins.OUTPUT_PLUGINS, lambda: None, "(options)"),
-    ],
-)
-def test_entry_point_with_other_arguments_rejected(group, wrong, expected, monkeypatch):
-    monkeypatch.setattr(EntryPoint, "load", lambda point: wrong)
-    with pytest.raises(aotlab.InputError, match=re.escape(f"too many positional arguments; expected {expected}")):
-        plugins.load_plugin(EntryPoint("mine", "mine:wrong", group))
+SHAPES = plugins.PluginGroup("shape", ("size",))
+"""A group of `groups`."""
+
+
+@pytest.fixture
+def groups(monkeypatch):
+    """A package that adds the group ``aotlab.shapes``, and a function in it."""
+    points = {
+        plugins.GROUP_PLUGINS: [EntryPoint("aotlab.shapes", "tests.utils.test_plugins:SHAPES", plugins.GROUP_PLUGINS)],
+        "aotlab.shapes": [EntryPoint("round", "builtins:round", "aotlab.shapes")],
+    }
+    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: points.get(group, []))
+
+
+def test_package_adds_a_group(groups, tmp_path, unload):
+    assert plugins.find_group("aotlab.shapes") == SHAPES
+    assert plugins.find_plugin("aotlab.shapes", "round") is round
+    with pytest.raises(aotlab.InputError, match=r"^shape cube: unknown; no plug-in provides it; plug-ins offer round"):
+        plugins.find_plugin("aotlab.shapes", "cube")
+    plugins.load_plugin_file(write_plugin(tmp_path, "shapes = {'square': lambda size: size}"))
+    assert plugins.list_plugin_names("aotlab.shapes") == ["round", "square"]
+
+
+def test_arguments_of_an_added_group_are_checked(groups, tmp_path, unload):
+    plugins.load_plugin_file(write_plugin(tmp_path, "shapes = {'square': lambda: 0}"))
+    with pytest.raises(aotlab.InputError, match=r"too many positional arguments; expected \(size\)"):
+        plugins.find_plugin("aotlab.shapes", "square")
+
+
+def test_group_of_a_missing_package_is_unknown():
+    with pytest.raises(aotlab.InputError, match=r"^group of plug-ins aotlab.shapes: unknown; no plug-in provides it"):
+        plugins.find_group("aotlab.shapes")
 
 
 def write_plugin(folder, text):

@@ -31,6 +31,7 @@ from aotlab.utils.errors import (
     output_exists_error,
 )
 from aotlab.utils.files import NO_SPACE_ERRNOS, require_regular_file, require_writable
+from aotlab.utils.plugins import COMMAND_PLUGINS, find_entry_point, load_plugin
 from aotlab.utils.signals import handle_stop_signals
 
 COMMON_COMMANDS = {
@@ -57,6 +58,8 @@ OTHER_COMMANDS = {
     "convert-visor": "Convert VISOR's polygons and frames to a data set.",
 }
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
+PACKAGES = dict.fromkeys(("track", "render", "mask", "vot"), ("aotlab.tools", "."))
+"""Commands that are entry points of ``aotlab.commands``: the package of the module, and its folder in the checkout."""
 MODULES = {"inspect": "inspect_model", "profile": "profile_model"}
 """Modules of commands named like modules of Python, which a file of that name in `tools/` would replace."""
 SIGNAL_EXIT_BASE = 128
@@ -145,7 +148,14 @@ def command(
 
 
 def find_command(name: str) -> click.Command:
-    """Import a command of `COMMANDS`."""
+    """Import a command of `COMMANDS`; raise `InputError` if its package is not installed."""
+    if name in PACKAGES:
+        package, folder = PACKAGES[name]
+        point = find_entry_point(COMMAND_PLUGINS, name, package)
+        if point is None:
+            remedy = f"pip install {folder} in a checkout"
+            raise InputError("not installed", subject=f"aotlab {name}", remedy=remedy)
+        return load_plugin(point)
     module = MODULES.get(name, name.replace("-", "_"))
     command: click.Command = importlib.import_module(f"aotlab.tools.{module}").main
     return command

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aotlab.runs.lists import Outcome
     from aotlab.runs.prepare import PreparedRun
     from aotlab.runs.run import TrackResult
-    from aotlab.runs.shards import Shard
+    from aotlab.utils.shards import Shard
 
 STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done"}
 """Status of a video in a dry run, by the action of its run."""

@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from aotlab.configs.files import find_config
-from aotlab.media.value_syntax import parse_frame
 from aotlab.utils.errors import describe_wrong_choice
 from aotlab.utils.numbers import COUNT, MAX_SIDE, POSITIVE, POSITIVE_COUNT, Range
 
@@ -121,24 +120,9 @@ def parse_checkpoint(text: str) -> Path:
 
 def parse_tracker(text: str) -> str | Path:
     """Return the name of a plug-in's tracker, or the file of `parse_checkpoint`."""
-    from aotlab.engine.tracking.options import find_tracker_plugin
+    from aotlab.utils.plugins import find_tracker_plugin
 
     return text if find_tracker_plugin(text) is not None else parse_checkpoint(text)
-
-
-def parse_segmenter(text: str) -> str | tuple[Path, Path]:
-    """Return the name of a plug-in's tracker, or two ONNX files written with a comma; raise `ValueError` for others."""
-    from aotlab.engine.tracking.options import find_tracker_plugin
-
-    files = [Path(part) for part in text.split(",")]
-    if len(files) == 2:
-        missing = [file for file in files if not file.exists()]
-        if missing:
-            raise ValueError(f"{missing[0]}: no such file")
-        return files[0], files[1]
-    if find_tracker_plugin(text) is None:
-        raise ValueError(f"{text[:80]}: no plug-in has this tracker; give its name, or ENCODER,DECODER as ONNX files")
-    return text
 
 
 def parse_config(text: str) -> str:
@@ -147,7 +131,6 @@ def parse_config(text: str) -> str:
     return text
 
 
-Frame = ParsedType(parse_frame, "N|TIMECODE")
 PositiveInt = number_type(POSITIVE_COUNT)
 NonNegativeInt = number_type(COUNT)
 PositiveFloat = number_type(POSITIVE)
@@ -159,7 +142,6 @@ Size = ParsedType(parse_size, "SIZE")
 Device = ParsedType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
 TrackerName = FileName(parse_tracker, "FILE|NAME")
-SegmenterName = ParsedType(parse_segmenter, "NAME|ENCODER,DECODER")
 ConfigFile = FileName(parse_config, "NAME")
 File = click.Path(dir_okay=False, path_type=Path)
 Folder = FolderPath()

@@ -1,4 +1,4 @@
-"""Imports of aotlab-compositing: of aotlab, only public names and those of aotlab.internal."""
+"""Imports of aotlab-compositing: of aotlab, public names, those of aotlab.internal, and shared modules."""
 
 from pathlib import Path
 
@@ -14,10 +14,17 @@ PUBLIC = {
 }
 
 
+SHARED = ("aotlab.utils.", "aotlab.media.", "aotlab.tools.cli.")
+"""Beginnings of the modules that packages of the same version import."""
+
+
 def test_compositing_imports_public_names_only():
-    found = {path.name: {name for name in list_imports(path.read_text()) if name[:7] == "aotlab."} for path in SOURCES}
-    assert any(found.values())
-    assert {name: names - PUBLIC for name, names in found.items() if names - PUBLIC} == {}
+    names = {path.name: {name for name in list_imports(path.read_text()) if name[:7] == "aotlab."} for path in SOURCES}
+    found = {
+        file: {name for name in used - PUBLIC if not f"{name}.".startswith(SHARED)} for file, used in names.items()
+    }
+    assert any(names.values())
+    assert {file: private for file, private in found.items() if private} == {}
 
 
 def test_options_import_no_output():

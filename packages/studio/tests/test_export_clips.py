@@ -11,14 +11,15 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, Job, RunOptions, TrackerOptions, internal, open_frames, read_mask, sdk, write_mask
-from aotlab.engine.tracking.options import LazyTracker
-from aotlab.internal import locked
 from aotlab.runs.job_list import find_masks_beside
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.lists import Batch as JobList
 from aotlab.runs.prepare import prepare
 from aotlab.sdk import ObjectClasses, Results
 from aotlab.tools.render import main as render
-from aotlab.utils.run_folder import write_record
+from aotlab.utils.files import write_json
+from aotlab.utils.locks import locked
+from aotlab.utils.run_folder import UNMOVED, write_record
 from aotlab_studio.batch import export
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import describe_document
@@ -83,7 +84,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
         results = Results.read(batch / name)
-        assert (results.corrected, results.list_missing(), len(results.entries)) == (True, [], LENGTH)
+        assert (results.protected, results.list_missing(), len(results.entries)) == (True, [], LENGTH)
         assert (batch / name / "export.json").is_file()
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
@@ -397,7 +398,7 @@ def test_export_makes_complete_results(batch, capsys):
     assert main([str(batch), "--write", "mots"]) == 0
     assert "left out: a (7 of 12 frames are left to track" in capsys.readouterr().out
     results = Results.read(folder)
-    assert (results.status, results.error, results.soft, results.corrected) == ("done", None, True, True)
+    assert (results.status, results.error, results.soft, results.protected) == ("done", None, True, True)
     assert (results.list_missing(), results.objects, results.classes.class_names) == ([], [1], {1: "cat"})
     assert not (folder / "state.pt").exists()
     assert results.outputs.keys() == {"coco", "mots", "review"}
@@ -486,7 +487,7 @@ def test_exported_masks_of_a_video_keep_their_digest(tmp_path):
         job, loader = Job("a", video, video.with_name("a.masks")), LazyTracker(TrackerOptions())
         inputs.append(prepare(job, tmp_path / "out", loader, RunOptions()).inputs["masks"])
         records = json.loads((video.with_name("a.masks") / "export.json").read_text())
-        internal.write_json(video.with_name("a.masks") / "export.json", {**records, "time": ""})
+        write_json(video.with_name("a.masks") / "export.json", {**records, "time": ""})
     assert inputs[0] == inputs[1]
 
 
@@ -505,11 +506,11 @@ def test_killed_export_is_refused_and_completed_by_the_next(batch, capsys, numbe
     assert not survives_in_subprocess(export_until_killed, batch, number)
     interrupted = pytest.raises(InputError, match="a: an export of corrected masks was interrupted; complete it with")
     with interrupted if number > NUM_STAGED else nullcontext():
-        assert not Results.read(batch / "a").corrected
+        assert not Results.read(batch / "a").protected
     assert main([str(batch)]) == 0
     assert "1 clip exported" in capsys.readouterr().out
     results = Results.read(batch / "a")
-    assert (results.corrected, results.list_missing()) == (True, [])
+    assert (results.protected, results.list_missing()) == (True, [])
     assert read_mask(batch / "a" / "masks" / "00004.png")[28, 44] == 1
     assert Document.read(batch / "a.aotlab").status == "done"
 
@@ -518,7 +519,7 @@ def test_killed_export_is_refused_and_completed_by_the_next(batch, capsys, numbe
 def test_export_that_moved_its_record_first_is_completed(batch, capsys, folder):
     correct(batch)
     assert not survives_in_subprocess(export_until_killed, batch, NUM_STAGED + 1)
-    (batch / "a" / internal.UNMOVED / "results.json").replace(batch / "a" / "results.json")  # as in 0.3.0
+    (batch / "a" / UNMOVED / "results.json").replace(batch / "a" / "results.json")  # as in 0.3.0
     assert render([str(batch / "a"), "--write", "mots"]) == 2
     assert "an export of corrected masks was interrupted" in capsys.readouterr().err
     assert main([str(batch / folder)]) == 0

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab.internal import UNMOVED, list_files
+from aotlab.utils.files import list_files
+from aotlab.utils.run_folder import UNMOVED
 from aotlab_studio.session.export import add_record
 from aotlab_studio.utils.files import OLD, ExportRecord, move_entries, recover_export, stage_files
 from aotlab_testing.processes import kill_at_call, survives_in_subprocess

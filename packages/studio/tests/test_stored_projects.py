@@ -130,5 +130,5 @@ def test_stored_list_is_exported(stored, open_stored):
     changed = {path.split("/")[0] for path in after if after[path] != before.get(path) and "/masks/" in path}
     assert changed == {"edited"}
     for name, is_corrected in {"exported": True, "edited": True, "tracked": False}.items():
-        assert Results.read(results / name).corrected == is_corrected
+        assert Results.read(results / name).protected == is_corrected
         assert read_mask(results / name / "masks" / "00002.png")[DRAWN_POINT] == is_corrected

@@ -7,7 +7,7 @@ import torch
 from aotlab.configs.plugins import load_plugins
 from aotlab.configs.settings import changed
 from aotlab.engine.hooks.hook import Hook
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+from aotlab.engine.tracking.options import TrackerOptions, describe_tracker
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
@@ -140,7 +140,7 @@ def test_state_with_a_hook_that_cannot_be_compared_rejected(model):
 
 def test_run_records_hooks_of_a_user(model):
     network, config = model
-    inputs = [LazyTracker(Tracker(network, config, hooks)).fingerprint() for hooks in ([], [Recorder()])]
+    inputs = [describe_tracker(Tracker(network, config, hooks)) for hooks in ([], [Recorder()])]
     assert inputs[1] == {**inputs[0], "hooks": ["Recorder"]}
 
 

@@ -14,10 +14,12 @@ from PIL import Image
 
 from aotlab.media.images import read_image
 from aotlab.media.masks import write_mask
-from aotlab.tools.cli.command import command, find_given_option, option_group
-from aotlab.tools.cli.options import config_option, is_setting, split_settings, video_argument
+from aotlab.tools.cli.command import PACKAGES, command, find_given_option, option_group
+from aotlab.tools.cli.options import config_option, is_setting
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
+from aotlab.tools.cli.video_options import split_settings, video_argument
 from aotlab.tools.main import COMPLETION_VARIABLE, main
+from aotlab.utils import plugins
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab_testing.processes import run_python
 
@@ -313,6 +315,27 @@ def test_help_lists_plugins_after_built_in_commands(plugin, capsys):
     out = capsys.readouterr().out
     assert out.index("track") < out.index("greet   ") < out.index("Exit codes")
     assert "of the package greeter" in out
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_missing_package_of_a_command_is_one_sentence(monkeypatch, capsys, name):
+    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
+    assert main([name, "--help"]) == 2
+    assert capsys.readouterr().err == f"error: aotlab {name}: not installed; pip install . in a checkout\n"
+    assert main(["--help"]) == 0
+    assert f"  {name} " in capsys.readouterr().out
+
+
+def test_command_of_another_package_replaces_none(tmp_path, monkeypatch, capsys):
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aotlab.commands]\ntrack = other:main\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["track", "--help"]) == 0
+    assert "--both-directions" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out.count("\n  track ") == 1
 
 
 @pytest.mark.filterwarnings("error")

@@ -13,10 +13,11 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from aotlab.engine.tracking.options import LazyTracker, TrackerOptions
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.runs import store
 from aotlab.runs.job import Job, RunOptions
+from aotlab.runs.lazy_tracker import LazyTracker
 from aotlab.runs.outputs import make_output
 from aotlab.runs.prepare import prepare
 from aotlab.runs.store import Results
@@ -282,7 +283,7 @@ def test_missing_mask_is_named_and_tracked_again_by_force(video, mask, tmp_path,
 def test_corrected_results_are_never_replaced(video, mask, tmp_path, capsys):
     assert track(video, tmp_path, mask) == 0
     corrected = Results.read(tmp_path / "out")
-    corrected.corrected = True
+    corrected.protected = True
     corrected.save()
     before = snapshot(tmp_path / "out")
     for args in (["--end", "1"], ["--end", "1", "--force"], ["--write", "soft", "--force"]):

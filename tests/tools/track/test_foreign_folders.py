@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.labeled_video import find_masks_folder
 from aotlab.evaluation.results import BenchmarkResults, VotedResults
 from aotlab.evaluation.voting import list_sequences
 from aotlab.media.masks import write_mask
@@ -16,7 +15,7 @@ from aotlab.runs.store import Results, has_results
 from aotlab.tools import render, score
 from aotlab.tools.ensemble import main as ensemble
 from aotlab.utils.errors import InputError
-from aotlab.utils.run_folder import RECORD, RECORD_FILE, UNMOVED
+from aotlab.utils.run_folder import RECORD, RECORD_FILE, UNMOVED, find_masks_folder
 from aotlab.utils.versioned_files import write_versioned
 from aotlab_testing.files import read_files
 from aotlab_testing.marks import needs_posix

@@ -48,7 +48,7 @@ def track(jobs, *args, write="masks,coco"):
 def correct(folder):
     """Mark results as corrected by a person."""
     results = Results.read(folder)
-    results.corrected = True
+    results.protected = True
     results.save()
 
 

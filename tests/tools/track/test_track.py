@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from aotlab.media.masks import read_mask
+from aotlab.media.plugins import OUTPUT_PLUGINS
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.runs.inputs import read_annotations
@@ -19,7 +20,7 @@ from aotlab.runs.run import TrackResult
 from aotlab.runs.store import Results
 from aotlab.tools.cli.track_report import report_result
 from aotlab.tools.track import default_output, main
-from aotlab.utils.plugins import OUTPUT_PLUGINS, list_plugins
+from aotlab.utils.plugins import list_plugins
 from aotlab.utils.run_folder import RECORD
 from aotlab_testing.limits import make_pipe
 from aotlab_testing.numbered_videos import cut_end, lose_packets, write_numbered

@@ -10,7 +10,7 @@ import numpy as np
 import OpenEXR
 
 from aotlab import sdk
-from aotlab.internal import writing
+from aotlab.utils.files import writing
 
 STRUCTURE = ("channels", "chunkCount", "compression", "lineOrder", "maxSamplesPerPixel", "name", "tiles", "type")
 """Attributes of the storage of a file, which a copy has its own values of."""

@@ -16,16 +16,9 @@ import OpenEXR
 from PIL import Image
 
 from aotlab import sdk
-from aotlab.internal import (
-    BT709,
-    PRIMARIES,
-    move_window,
-    read_exr_colors,
-    read_exr_header,
-    read_window,
-    writing,
-)
+from aotlab.internal import BT709, PRIMARIES, move_window, read_exr_colors, read_exr_header, read_window
 from aotlab.sdk import ColorTags, OutputContext, TrackedFrame, VideoEncoding, VideoWriter
+from aotlab.utils.files import writing
 from aotlab_compositing import cryptomatte
 from aotlab_compositing.edges import estimate_colors, require_pymatting, shape_edges
 from aotlab_compositing.exr import ExrPart, copy_header, read_exr_parts, write_exr

@@ -16,6 +16,9 @@ import click
 from click import UsageError
 
 from aotlab import InputError, TrackerOptions, internal, sdk
+from aotlab.tools.cli.options import print_settings, tracker_options
+from aotlab.tools.cli.types import Bytes, Port
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,14 +88,14 @@ def _build_app(
             raise UsageError(f"--project {project}: a batch has a project next to each video; remove it")
         batch = Batch(Path(video), open_video)
         cleanup.callback(batch.close)
-        count = internal.format_count(len(batch.list_clips()), "video")
+        count = format_count(len(batch.list_clips()), "video")
         return build_batch_app(batch), f"{batch.folder}: {count}", batch.folder
     session = open_video(video, project=project)
     cleanup.callback(session.close)
     document, frames = session.document, session.document.frames
     for warning in filter(None, [document.read_only_warning, document.tracked_again_warning]):
         print(f"warning: {warning}", file=sys.stderr)
-    count = internal.format_count(frames.count, "frame")
+    count = format_count(frames.count, "frame")
     return build_app(lambda _: session), f"{frames.name}: {count}, masks in {document.folder}", document.folder
 
 
@@ -123,13 +126,9 @@ def _load_segmenters(sources: Sequence[str | tuple[Path, Path]], device: str) ->
 @click.option(
     "--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)"
 )
-@click.option(
-    "--port", metavar="N", type=internal.Port, help="port to listen on (default: 8419, or a free one if it is taken)"
-)
+@click.option("--port", metavar="N", type=Port, help="port to listen on (default: 8419, or a free one if it is taken)")
 @click.option("--no-browser", is_flag=True, help="print the address instead of opening a browser")
-@click.option(
-    "--cache", metavar="SIZE", type=internal.Bytes, default="512MB", help="memory for decoded frames (default: 512MB)"
-)
+@click.option("--cache", metavar="SIZE", type=Bytes, default="512MB", help="memory for decoded frames (default: 512MB)")
 @internal.source_option()
 @click.option(
     "--classes",
@@ -138,7 +137,7 @@ def _load_segmenters(sources: Sequence[str | tuple[Path, Path]], device: str) ->
     help="classes to choose from: a YAML list with name, color and key, or the labels of CVAT in JSON or XML",
 )
 @internal.segmenter_option(multiple="offer several beside the bundled one")
-@internal.tracker_options(multiple="offer several on the page")
+@tracker_options(multiple="offer several on the page")
 def main(
     video: tuple[str, ...],
     *,
@@ -161,7 +160,7 @@ def main(
     video, overrides = internal.split_settings(video)
     options = TrackerOptions((checkpoint or (TrackerOptions.checkpoint,))[0], config, overrides, device)
     if print_config:
-        return internal.print_settings(options.read_settings())
+        return print_settings(options.read_settings())
     if strict:
         options.require_trained_code()
     if len(video) != 1:

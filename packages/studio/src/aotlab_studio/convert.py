@@ -16,6 +16,11 @@ import click
 from click import UsageError
 
 from aotlab import InputError, SourceOptions, internal, open_frames, sdk
+from aotlab.tools.cli.command import require_new_output
+from aotlab.tools.cli.types import Choice
+from aotlab.utils.files import list_files
+from aotlab.utils.locks import locked
+from aotlab.utils.text import format_count
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.batch.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 from aotlab_studio.utils import files
@@ -36,7 +41,7 @@ RECORD = ".aotlab-convert.json"
 @click.option(
     "--to",
     required=True,
-    type=internal.Choice([*sdk.list_mask_formats(), "masks"]),
+    type=Choice([*sdk.list_mask_formats(), "masks"]),
     help="format to write; masks: PNGs of object ids",
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")
@@ -91,7 +96,7 @@ def main(
     require_replaceable(output, suffix, inputs, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
-        internal.locked(output.with_name(f".{output.name}.lock"), 0, subject=output),
+        locked(output.with_name(f".{output.name}.lock"), 0, subject=output),
         files.make_staging(output.with_name(f".{output.name}.new")) as staging,
     ):
         if video is None:
@@ -103,7 +108,7 @@ def main(
             suffix = path.suffix.lower() if path.is_file() else ""
             require_replaceable(output.with_name(path.name), suffix, inputs, force=force)
             if path.is_dir():
-                files.write_json(path / RECORD, {"files": sorted(internal.list_files(path))}, indent=1)
+                files.write_json(path / RECORD, {"files": sorted(list_files(path))}, indent=1)
         files.move_entries(staging, output.parent)
     print(f"{output}: {result}")
     for problem in problems:
@@ -121,9 +126,9 @@ def require_replaceable(output: Path, suffix: str, inputs: Sequence[Path], *, fo
         raise InputError(f"{output}: the output would replace the input {replaced}; give another name")
     if output.is_dir() and not suffix:
         written = {*files.read_json(output / RECORD, files.ExportRecord).files, RECORD}
-        if other := next((name for name in internal.list_files(output) if name not in written), ""):
+        if other := next((name for name in list_files(output) if name not in written), ""):
             raise InputError(f"{output}: holds {other}, which aotlab convert did not write; give another name")
-    internal.require_new_output(output, *filter(None, [suffix]), force=force)
+    require_new_output(output, *filter(None, [suffix]), force=force)
 
 
 def convert(
@@ -150,4 +155,4 @@ def convert(
         if writer.images:
             store_images(source, annotations, output / "images")
     objects, frames = len(annotations.objects()), len(annotations.frames)
-    return f"{internal.format_count(objects, 'object')} on {internal.format_count(frames, 'frame')}"
+    return f"{format_count(objects, 'object')} on {format_count(frames, 'frame')}"

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from aotlab import TrackerOptions, internal, sdk
+from aotlab.utils.text import format_count
 from aotlab_studio.annotate import open_session
 
 
@@ -35,7 +36,7 @@ def main(folder: Path, *, write: str, **output_options: Any) -> int:
         exported = batch.export_all(names, options=options)
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
-    print(f"{folder}: {internal.format_count(len(exported.names), 'clip')} exported")
+    print(f"{folder}: {format_count(len(exported.names), 'clip')} exported")
     if exported.left_out:
         print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, RunOptions, TrackerOptions, internal, open_frames, track, write_mask
-from aotlab.internal import RECORD, list_job_folders
+from aotlab import InputError, RunOptions, TrackerOptions, open_frames, track, write_mask
+from aotlab.internal import list_job_folders
+from aotlab.utils.run_folder import RECORD
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import clips
 from aotlab_studio.batch.batch import Batch
@@ -113,7 +114,9 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
 
 def test_clip_is_found_without_listing_the_folder(results, served_list, monkeypatch):
     shown, listed = served_list.get("/clips").json(), []
-    monkeypatch.setattr(internal, "list_job_folders", lambda folder: listed.append(folder) or list_job_folders(folder))
+    monkeypatch.setattr(
+        "aotlab.internal.list_job_folders", lambda folder: listed.append(folder) or list_job_folders(folder)
+    )
     assert {clip["name"] for clip in shown} == {"a", "b", "c"}
     for path in ("/thumbnail/a", "/clip/a/labels/0"):
         assert served_list.get(path).status_code == 200

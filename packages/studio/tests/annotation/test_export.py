@@ -177,11 +177,9 @@ class CountedFrames(sdk.Output):
 
     def write(self, frame):
         self.path.parent.mkdir(exist_ok=True)
-        scores = self.context.extra["scores"].get(frame.index, {})
+        scores = self.context.scores.get(frame.index, {})
         with self.path.open("a") as file:
-            file.write(
-                f"{frame.name} {[self.context.extra['names'][key] for key, score in scores.items() if score.area]}\n"
-            )
+            file.write(f"{frame.name} {[self.context.names[key] for key, score in scores.items() if score.area]}\n")
 
 
 def test_outputs_get_all_frames_names_and_scores(session, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 from aotlab import InputError
 from aotlab.configs.files import ROOT
 from aotlab.internal import format_coco
-from aotlab.media.rle import compress_rle
+from aotlab.media.coco import compress_rle
 from aotlab.sdk import ObjectClasses, VideoInfo, encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.internal import format_coco
-from aotlab.media.rle import compress_rle
+from aotlab.media.coco import compress_rle
 from aotlab.sdk import encode_rle, find_mask_writer, list_mask_formats, read_annotations
 from aotlab_studio.formats.colors import read_label_map
 from aotlab_studio.formats.cvat import parse_cvat

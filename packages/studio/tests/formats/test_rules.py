@@ -11,8 +11,8 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab.internal import require_ids
+from aotlab.media.coco import compress_rle
 from aotlab.media.masks import PALETTE
-from aotlab.media.rle import compress_rle
 from aotlab.sdk import Annotations, Region, encode_rle, find_mask_writer, read_annotations
 from aotlab_testing.video.sample import SIZE, VIDEO
 from studio.tests.formats.examples import labelme, png, shape

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from aotlab import InputError, internal, sdk
+from aotlab.utils.files import writing
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_track_range, list_clips
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports
 from aotlab_studio.batch.images import ClipImages
@@ -137,7 +138,7 @@ class Batch:
         if folder is not None:
             if not folder.is_absolute():
                 raise InputError("not an absolute path", subject=f"folder {folder}", remedy="begin it with /")
-            with internal.writing(folder):
+            with writing(folder):
                 folder.mkdir(exist_ok=True)
                 tempfile.TemporaryFile(dir=folder).close()
         for output in outputs:

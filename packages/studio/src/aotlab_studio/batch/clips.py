@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from aotlab import InputError, SourceOptions, internal, sdk
+from aotlab.media.names import IMAGE_SUFFIXES
+from aotlab.utils.run_folder import RECORD
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
@@ -44,7 +46,7 @@ class BatchClip:
     @cached_property
     def file_states(self) -> tuple[tuple[int, ...], ...]:
         """State of the clip's files, to notice changes."""
-        files = [self.path / internal.RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE]
+        files = [self.path / RECORD, self.path / REVIEW_FILE, self.project / PROJECT_FILE]
         return describe_files([self.path, *files])
 
     @cached_property
@@ -134,7 +136,7 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
         return []
     results = [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]
     videos = [path for path in internal.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
-    images = {path.name for path in folder.iterdir() if path.suffix.lower() in internal.IMAGE_SUFFIXES}
+    images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
     if not (videos or images):
         return results
     if results and (prefer_results or not any(clip.video_is_in(folder) for clip in results)):

@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, internal, open_frames, sdk, write_mask
+from aotlab.media.masks import VOID
+from aotlab.utils.files import write_bytes
+from aotlab.utils.run_folder import EXPORT_RECORD, MASKS
+from aotlab.utils.text import format_count
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.formats.yolo import format_labels, format_settings
@@ -60,7 +64,7 @@ def merge_clips(
     for part, part_videos in parts.items():
         MERGED_FORMATS[format_name](part, part_videos, output)
     count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
-    written = f"{internal.format_count(len(parts['train']), 'video')} in train, {len(parts.get('val', ()))} in val"
+    written = f"{format_count(len(parts['train']), 'video')} in train, {len(parts.get('val', ()))} in val"
     return "; ".join([f"{written}, {count}", *notes]), problems
 
 
@@ -96,8 +100,8 @@ def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, 
 
 def require_exported(clip: BatchClip, document: Document | None) -> None:
     """Raise `InputError` if the corrected masks of results are not exported, or one is missing."""
-    exported = read_json(clip.path / internal.EXPORT_RECORD, ExportRecord)
-    folder = internal.MASKS
+    exported = read_json(clip.path / EXPORT_RECORD, ExportRecord)
+    folder = MASKS
     remedy = f"run aotlab export-clips {clip.path.parent}"
     for file in sorted(exported.files):
         if file.startswith(f"{folder}/") and not (clip.path / file).is_file():
@@ -165,9 +169,9 @@ def write_merged_yolo(part: str, videos: Sequence[VideoMasks], output: Path) -> 
         store_images(source, masks, output / part / "images" / name)
         masks.frame_names = {frame: f"{name}/{masks.frame_name(frame)}" for frame in masks.frames}
         for file, text in format_labels(masks).items():
-            internal.write_bytes(output / part / file, text.encode())
+            write_bytes(output / part / file, text.encode())
     settings = format_settings(videos[0].annotations.classes, "train/images", f"{part}/images")
-    internal.write_bytes(output / "data.yaml", settings.encode())
+    write_bytes(output / "data.yaml", settings.encode())
 
 
 MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks": write_merged_masks}
@@ -179,9 +183,9 @@ def write_masks(annotations: sdk.Annotations, folder: Path) -> None:
     max_id = annotations.objects()[-1]
     for frame in annotations.frames:
         mask = annotations.mask(frame)
-        if frame in annotations.void and max_id < internal.VOID:
+        if frame in annotations.void and max_id < VOID:
             mask = mask.astype(np.uint8)
-            mask[annotations.void_mask(frame)] = internal.VOID
+            mask[annotations.void_mask(frame)] = VOID
         write_mask(folder / f"{annotations.frame_name(frame)}.png", mask, max_id=max_id)
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from aotlab import InputError, internal, sdk
+from aotlab.utils.files import list_files
+from aotlab.utils.locks import locked
+from aotlab.utils.run_folder import EXPORT_RECORD, MASKS, RECORD
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import LOCK_TIMEOUT, digest_output, read_results
@@ -68,10 +71,10 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
     if not document.snapshot.annotated_frames:
         return ClipExport(clip, "no masks")
     kinds = {name: sdk.make_output(name) for name in internal.list_outputs()}
-    exported = top_level_names(read_json(clip.export_folder / internal.EXPORT_RECORD, ExportRecord).files)
+    exported = top_level_names(read_json(clip.export_folder / EXPORT_RECORD, ExportRecord).files)
     current = {name for name, kind in kinds.items() if kind.file_name in exported}
     if not clip.is_video:
-        current |= {internal.MASKS, *clip.results.outputs}
+        current |= {MASKS, *clip.results.outputs}
     kept = [
         name for name, kind in kinds.items()
         if name in current and is_matte(kind) and kind.file_name not in exported and name not in outputs
@@ -113,13 +116,13 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
             document.frames, snapshot, staging, names, first=first, last=last, classes=classes,
             schema=document.schema, results=clip.results, options=export.options,
         )  # fmt: skip
-        lock.enter_context(internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder))
+        lock.enter_context(locked(folder / LOCK, LOCK_TIMEOUT, subject=folder))
         replaced = set[str]()
         if not clip.is_video and target is None:
             if read_results(folder) != clip.results:
                 raise InputError("tracked again during the export; look at it")
             record.source_digest = digest_output(folder)
-            replaced = _list_replaced(clip.results, names, document.frames, {*internal.list_files(staging)})
+            replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
             _correct_results(export, snapshot, exported, classes, staging).write(staging)
             removed = {internal.SOFT, internal.STATE_FILE, *top_level_names(replaced)}
             record.removed = sorted(removed.difference(os.listdir(staging)))
@@ -135,14 +138,14 @@ def _correct_results(
     names = {entry["name"] for entry in exported.entries}
     files = {name: internal.list_patterns(staging, entries, names) for name, entries in exported.outputs.items()}
     outputs = {**results.outputs, **files}
-    del outputs[internal.MASKS]  # which all results have
+    del outputs[MASKS]  # which all results have
     return replace(
         results, entries=exported.entries, frames=len(exported.entries), outputs=outputs,
         objects=sorted(snapshot.objects),
         output_options=results.output_options | {
             name: internal.select_options(name, export.options[name]) for name in exported.outputs
         },
-        classes=sdk.ObjectClasses(class_names, {**classes}, attributes), corrected=True, edited=False,
+        classes=sdk.ObjectClasses(class_names, {**classes}, attributes), protected=True, outdated=False,
         status="done", error=None,
     )  # fmt: skip
 
@@ -153,9 +156,9 @@ def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameSt
     In a folder, these are the files named after a frame, and those that the export has ``written``.
     """
     frame_names = {frames.source.frame_name(index) for index in range(frames.count)}
-    replaced = {internal.RECORD, results.journal}
+    replaced = {RECORD, results.journal}
     outputs = top_level_names(file for name in names for file in results.outputs.get(name, ()))
-    for entry in (internal.MASKS, internal.SOFT, *outputs):
-        files = [*internal.list_files(results.folder, entry)]
+    for entry in (MASKS, internal.SOFT, *outputs):
+        files = [*list_files(results.folder, entry)]
         replaced.update(file for file in files if file == entry or Path(file).stem in frame_names or file in written)
     return replaced

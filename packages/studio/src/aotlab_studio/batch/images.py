@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from aotlab import internal
+from aotlab.media.overlay import concat_images
 from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.review.output import THUMBNAIL, scale_frame
@@ -46,7 +46,7 @@ class ClipImages:
             worst = min(annotated, key=lambda index: min((item.confidence for item in scores[index]), default=1.0))
             indices = [annotated[0], worst, annotated[-1]]
         images = [_draw(opened, index) for index in dict.fromkeys(indices)]
-        return encode_jpeg(internal.concat_images(images), None)
+        return encode_jpeg(concat_images(images), None)
 
     def require_readable(self, clip: BatchClip) -> None:
         """Read the first frame of a clip; raise `InputError` if that fails."""

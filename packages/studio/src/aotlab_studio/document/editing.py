@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from aotlab import InputError, internal
+from aotlab.utils.text import format_count
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes, Coordinate, Layer, NonNegativeInt, Point
@@ -219,7 +220,7 @@ class Reshape(Edit, frozen=True):
                     tracked.append((layer_id, description, encode_png(masks)))
             warning = ""
             if vanishing:
-                count, they = internal.format_count(vanishing, "frame"), "they were" if vanishing > 1 else "it was"
+                count, they = format_count(vanishing, "frame"), "they were" if vanishing > 1 else "it was"
                 warning = f"On {count} nothing would be left of {item.name}, so {they} not changed."
             if not (drawn_masks or tracked):
                 raise InputError(warning or NO_EFFECTS.get(self.shape, f"{self.shape}: changes no pixel that is free"))

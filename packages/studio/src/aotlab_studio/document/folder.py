@@ -14,6 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from aotlab import InputError, SourceOptions, internal, sdk
+from aotlab.utils.files import writing
+from aotlab.utils.locks import locked
+from aotlab.utils.run_folder import EXPORT_RECORD, RECORD, UNMOVED, read_record
 from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.log import NonNegativeInt, digest_values
@@ -114,8 +117,8 @@ def read_source_options(folder: Path) -> SourceOptions:
 
 def complete_export(folder: Path) -> None:
     """Move the rest of the files of a killed export to their places; raise `InputError` if that fails."""
-    if (folder / internal.UNMOVED / internal.EXPORT_RECORD).is_file():
-        with internal.writing(folder), internal.locked(folder / LOCK, LOCK_TIMEOUT, subject=folder):
+    if (folder / UNMOVED / EXPORT_RECORD).is_file():
+        with writing(folder), locked(folder / LOCK, LOCK_TIMEOUT, subject=folder):
             recover_export(folder)
 
 
@@ -142,7 +145,7 @@ def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
     keeps it.
     """
     folder = Path(os.path.realpath(folder))
-    names = (internal.RECORD, sdk.Results.journal, internal.EXPORT_RECORD)
+    names = (RECORD, sdk.Results.journal, EXPORT_RECORD)
     digest, sha256 = _digest_results(folder, describe_files([folder / name for name in names]))
     is_other = video is not None and sha256 not in ("", video.source.get("sha256"))
     return "" if is_other else digest
@@ -151,11 +154,11 @@ def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
 def mark_results_edited(folder: Path) -> None:
     """Note in the record of results of `aotlab track` that a project has edits which their masks lack."""
     complete_export(folder)
-    record = internal.read_record(folder)
+    record = read_record(folder)
     if record is not None and not record.get("edited"):
-        with internal.locked(folder / LOCK, 0, subject=folder):
+        with locked(folder / LOCK, 0, subject=folder):
             if (results := read_results(folder)) is not None:
-                results.edited = True
+                results.outdated = True
                 results.save()
 
 
@@ -168,8 +171,8 @@ def _digest_results(folder: Path, files: object) -> tuple[str, str]:
     if results is None or not results.entries:
         return "", ""
     digest = digest_values(results.inputs, len(results.entries))
-    if results.corrected:
-        digest = read_json(folder / internal.EXPORT_RECORD, ExportRecord).source_digest or digest
+    if results.protected:
+        digest = read_json(folder / EXPORT_RECORD, ExportRecord).source_digest or digest
     return digest, results.fingerprint.get("sha256", "")
 
 

@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
-from aotlab import InputError, internal
+from aotlab import InputError
+from aotlab.utils.files import writing
+from aotlab.utils.locks import InUseError, locked
 
 LOCK = ".lock"
 
@@ -20,11 +22,11 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.released = False
-        with ExitStack() as cleanup, internal.writing(folder):
+        with ExitStack() as cleanup, writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                cleanup.enter_context(internal.locked(folder / LOCK, 0, subject=folder))
-            except internal.InUseError:
+                cleanup.enter_context(locked(folder / LOCK, 0, subject=folder))
+            except InUseError:
                 since = datetime.fromtimestamp((folder / LOCK).stat().st_mtime).isoformat(" ", "minutes")
                 raise InputError(f"{folder}: open elsewhere since {since}; close it there first") from None
             self._file_lock = cleanup.pop_all()

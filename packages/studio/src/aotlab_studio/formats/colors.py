@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, sdk
+from aotlab.media.masks import PALETTE
 from aotlab_studio.formats import Size, read_class_names
 
 LABEL_MAP = "labelmap.txt"
@@ -77,7 +78,7 @@ def read_label_map(path: Path) -> LabelMap:
     with sdk.reading(path, "expected lines like person:255,0,0::", *sdk.MALFORMED):
         lines = read_class_names(path).splitlines()
         rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
-        colors = [(red, green, blue) for red, green, blue in internal.PALETTE[: len(rows)].tolist()]
+        colors = [(red, green, blue) for red, green, blue in PALETTE[: len(rows)].tolist()]
         if any(row[1] for row in rows):
             colors = [parse_color(row[1]) for row in rows]
         if len({*colors}) < len(rows):

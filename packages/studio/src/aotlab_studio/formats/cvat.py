@@ -13,9 +13,10 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab import internal, sdk
+from aotlab import sdk
+from aotlab.utils.files import write_bytes
 from aotlab_studio import formats
-from aotlab_studio.document.schema import Schema
+from aotlab_studio.document.exports import find_schema
 from aotlab_studio.formats import Size
 
 NO_SHAPES = ("attribute", "tag")
@@ -169,7 +170,7 @@ def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, 
         for name, value in region.attributes.items():
             is_checkbox[name] = is_checkbox.get(name, True) and isinstance(value, bool)
     labels = []
-    for rule in (annotations.schema or Schema()).list_classes(checkboxes):
+    for rule in find_schema(annotations).list_classes(checkboxes):
         attributes = [
             {
                 "name": name, "input_type": "checkbox" if is_boolean else "text", "mutable": True,
@@ -284,7 +285,7 @@ def _parse_mask(shape: Element, size: Size) -> np.ndarray:
 
 
 def _write_cvat(path: Path, masks: sdk.Annotations, video: sdk.VideoInfo, *, polygons: bool = False) -> None:
-    internal.write_bytes(path, format_cvat(masks, video, "polygon" if polygons else "mask"))
+    write_bytes(path, format_cvat(masks, video, "polygon" if polygons else "mask"))
 
 
 CVAT = sdk.MaskWriter("cvat.xml", "CVAT: masks of images, or tracks of polygons", _write_cvat, attributes=True)

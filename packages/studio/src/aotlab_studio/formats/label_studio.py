@@ -15,8 +15,11 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab import internal, sdk
-from aotlab_studio.document.schema import ClassRule, Schema
+from aotlab import sdk
+from aotlab.media.names import IMAGE_SUFFIXES
+from aotlab.utils.files import write_bytes
+from aotlab_studio.document.exports import find_schema
+from aotlab_studio.document.schema import ClassRule
 from aotlab_studio.formats import Size, decode_png, encode_xml
 from aotlab_studio.utils.files import write_json
 
@@ -91,9 +94,9 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     """Write the predictions, and beside them the labeling interface that shows them."""
     write_json(path, format_label_studio(annotations, video))
-    classes = (annotations.schema or Schema()).list_classes(annotations.class_ids())
+    classes = find_schema(annotations).list_classes(annotations.class_ids())
     interface = _format_interface(classes or [ClassRule("object")])
-    internal.write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
+    write_bytes(path.with_name(f"{path.stem}_config.xml"), encode_xml(interface))
 
 
 def _format_interface(classes: Iterable[ClassRule]) -> str:
@@ -114,7 +117,7 @@ LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", 
 def _find_image(data: dict[str, Any]) -> str:
     """Return the name of the image of a task: the first text with an image suffix, or else the first text."""
     texts = [text for text in data.values() if isinstance(text, str)]
-    images = (text for text in texts if any(suffix in text.lower() for suffix in internal.IMAGE_SUFFIXES))
+    images = (text for text in texts if any(suffix in text.lower() for suffix in IMAGE_SUFFIXES))
     name = next(images, next(iter(texts), ""))
     if name.startswith(("/data/", "http://", "https://")):  # other names are not quoted
         name = unquote(name, errors="surrogateescape")

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from aotlab import InputError, internal, sdk
+from aotlab.utils.files import read_json, read_text, write_bytes
 from aotlab_studio.utils.files import write_json
 
 IDS_PER_CLASS = 1000
@@ -29,9 +30,9 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
 
     The id within its class is the object id, unless several classes use it. Lines that are not readable are left out.
     """
-    rows = [line.split() for line in internal.read_text(path).splitlines() if line.strip()]
+    rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
     file = path.with_name(f"{path.stem}_classes.json")
-    classes = internal.read_json(file) if file.is_file() else {}
+    classes = read_json(file) if file.is_file() else {}
     names = {int(class_id): str(name) for name, class_id in classes.items()}
     images = dict(zip(number_frames(video), video.frame_names or (), strict=False))
     numbers = {int(row[1]) for row in rows if len(row) == 6 and row[1].isdecimal()}
@@ -75,7 +76,7 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
         counts = internal.compress_rle(sdk.encode_rle(annotations.void_mask(frame)))
         number = numbers[frame] if numbers else frame
         lines.append(f"{number} {IGNORED} {IGNORED // IDS_PER_CLASS} {height} {width} {counts}\n")
-    internal.write_bytes(path, "".join(lines).encode())
+    write_bytes(path, "".join(lines).encode())
     write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids(), indent=1)
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from aotlab import InputError, internal, sdk
+from aotlab.media.names import list_image_files
+from aotlab.utils.files import read_json
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.exports import SchemaAnnotations
 from aotlab_studio.formats.colors import CLASS_MASKS, find_label_map, parse_colors, read_colors, read_label_map
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.datumaro import is_datumaro, parse_datumaro
@@ -33,13 +36,13 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
         if list_label_files(path):
             return parse_yolo(path, size)
         path = path / CLASS_MASKS if (path / CLASS_MASKS).is_dir() else path
-        images, label_map = internal.list_image_files(path, internal.MASK_SUFFIXES), find_label_map(path)
+        images, label_map = list_image_files(path, internal.MASK_SUFFIXES), find_label_map(path)
         if label_map is not None and images and read_colors(images[0], size) is not None:
             frames = (((image, None), sdk.ParsedRegion(None, None, image=image)) for image in images)
             return sdk.ParsedFile(parse_colors(frames, read_label_map(label_map), size))
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
-            trees = {file: internal.read_json(file, "save it as JSON in UTF-8") for file in files}
+            trees = {file: read_json(file, "save it as JSON in UTF-8") for file in files}
         except InputError:
             masks = [*path.glob("[!.]*.png"), *path.glob("*/*.png")]
             if masks and read_colors(masks[0], size) is None:  # the core reads them
@@ -57,7 +60,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     if suffix == ".txt":
         return parse_mots(path, video)
     if suffix == ".json":
-        tree = internal.read_json(path, "save it as JSON in UTF-8")
+        tree = read_json(path, "save it as JSON in UTF-8")
         tasks = tree if isinstance(tree, list) else [tree]
         if tasks and all(map(is_task, tasks)):
             return parse_label_studio(tasks, size)
@@ -86,7 +89,7 @@ def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     if not snapshot.annotated_frames:
         raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
-    annotations = sdk.Annotations(
+    annotations = SchemaAnnotations(
         size, class_names=class_names, classes={**snapshot.state.classes}, video=name, schema=document.schema
     )
     for index in snapshot.annotated_frames:

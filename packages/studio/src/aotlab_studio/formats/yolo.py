@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, sdk
+from aotlab.media.names import list_image_files
+from aotlab.utils.files import read_text, write_bytes
 from aotlab_studio.formats import Size, parse_numbers, read_class_names, trace_outlines
 
 CLASS_LISTS = ("classes.txt", "obj.names")
@@ -33,7 +35,7 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
     (folder, root), parser, scale = _find_labels(folder), sdk.RegionParser(size), np.array([size[1], size[0]])
     settings = _read_settings(folder)
     names, has_keypoints = _read_names(folder, root, settings), "kpt_shape" in settings
-    texts = {path: internal.read_text(path) for path in list_label_files(folder)}
+    texts = {path: read_text(path) for path in list_label_files(folder)}
     has_confidence, has_ids = (False, False) if has_keypoints else _find_layout([*texts.values()])
     for path, text in texts.items():
         image = path.relative_to(root).as_posix()  # its folder may be named after the video
@@ -72,7 +74,7 @@ def list_label_files(folder: Path) -> list[Path]:
     Of a folder with images, they are named like one.
     """
     root = _find_labels(folder)[1]
-    images = {path.stem for path in internal.list_image_files(root)} if root.is_dir() else set()
+    images = {path.stem for path in list_image_files(root)} if root.is_dir() else set()
     paths = (path for path in root.rglob("[!.]*.txt") if path.is_file() and path.name not in CLASS_LISTS)
     return sdk.natural_sort(path for path in paths if not images or path.stem in images)
 
@@ -167,7 +169,7 @@ def _count_from_zero(classes: Mapping[str, int]) -> dict[str, int]:
 def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
     settings = format_settings(annotations.class_ids(), "images", "images") + "first_frame: 0\n"
     for name, text in {**format_labels(annotations), "data.yaml": settings}.items():
-        internal.write_bytes(path / name, text.encode())
+        write_bytes(path / name, text.encode())
 
 
 def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
@@ -185,7 +187,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     """Return the contents of ``data.yaml`` in a folder; empty without it."""
     path = folder / "data.yaml"
     with sdk.reading(path, "save it as YAML", yaml.YAMLError, *sdk.MALFORMED):
-        return dict(yaml.safe_load(internal.read_text(path)) or {}) if path.is_file() else {}
+        return dict(yaml.safe_load(read_text(path)) or {}) if path.is_file() else {}
 
 
 def _read_names(folder: Path, root: Path, settings: Mapping[str, Any]) -> dict[int, str]:

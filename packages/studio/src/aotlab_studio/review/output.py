@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab import draw_overlay, internal, sdk
+from aotlab import draw_overlay, sdk
+from aotlab.media.overlay import concat_images
+from aotlab.utils.files import write_bytes
+from aotlab_studio.document.exports import ExportContext
 from aotlab_studio.document.scores import Score, find_lost_runs, measure_scores
 from aotlab_studio.review.checks import REVIEW_FILE, ReviewedObject, VideoReview, find_checks
 from aotlab_studio.review.signals import ReviewSignals
@@ -27,7 +30,7 @@ MAX_WIDTH = 2000
 class ReviewFile(sdk.Output):
     """Writes ``review.json``, ``scores.json``, and ``thumbnail.jpg`` with the first, least confident and last frame.
 
-    Frames without ``scores`` in the context are measured.
+    Frames without scores in an `ExportContext` are measured.
     """
 
     file_name, description = REVIEW_FILE, "where objects are lost, and frames to check"
@@ -35,7 +38,8 @@ class ReviewFile(sdk.Output):
 
     def open(self, path: Path, context: sdk.OutputContext) -> None:
         super().open(path, context)
-        self._scores: dict[int, Mapping[int, Score]] = dict(context.extra.get("scores", {}))
+        scores = context.scores if isinstance(context, ExportContext) else {}
+        self._scores: dict[int, Mapping[int, Score]] = dict(scores)
         self._signals = ReviewSignals()
         self._cuts: list[int] = []
         self._thumbnails: dict[str, np.ndarray] = {}
@@ -71,7 +75,7 @@ class ReviewFile(sdk.Output):
         write_json(self.path.with_name(SCORES_FILE), self._scores)
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
-            internal.write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(internal.concat_images(images), None))
+            write_bytes(self.path.with_name(THUMBNAIL), encode_jpeg(concat_images(images), None))
         return self._describe(review)
 
     def _describe(self, review: VideoReview) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Union, get_type_hints
 import msgspec
 import numpy as np
 
-from aotlab import InputError, internal, sdk
+from aotlab import InputError, sdk
+from aotlab.utils.text import format_count
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import Action, Box, Clicks, Edit, EditResult, Reach, Shape
@@ -80,7 +81,7 @@ class SetDone(SessionAction, frozen=True):
     def run(self, session: Session) -> None:
         frames = {check.frame for check in list_checks(session.document.snapshot)}
         if self.done and frames and not self.force:
-            left = internal.format_count(len(frames), "frame")
+            left = format_count(len(frames), "frame")
             raise UnfinishedError(f"{left} left to check. Mark the clip as done?")
         session.document.set_done(self.done)
 
@@ -195,7 +196,7 @@ class Track(SessionAction, frozen=True):
         snapshot = session.document.snapshot
         request = self.frame, self.direction, self.first, self.last, self.object_id
         if not self.force and (frames := list_replaced_reshapes(snapshot, plan_request(snapshot, *request))):
-            lost = f"Tracking replaces the reshaped masks of {internal.format_count(len(frames), 'frame')}"
+            lost = f"Tracking replaces the reshaped masks of {format_count(len(frames), 'frame')}"
             raise UnfinishedError(f"{lost}; mark frames as checked to keep them. Track anyway?")
         return session.runner.start(*request).report()
 

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab import InputError, internal, sdk
+from aotlab.utils.files import list_files
+from aotlab.utils.run_folder import EXPORT_RECORD
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.exports import ExportContext
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.snapshot import Snapshot
@@ -108,12 +111,10 @@ def export_masks(
     class_names, attributes = snapshot.describe_objects()
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
     classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
-    context = sdk.OutputContext(
+    context = ExportContext(
         frames.source, classes_of_objects, objects=tuple(snapshot.objects),
-        extra={
-            "names": {item.id: item.name for item in snapshot.objects.values()},
-            "scores": {index: snapshot.scores(index) for index in sorted(annotated)}, "schema": schema,
-        },
+        names={item.id: item.name for item in snapshot.objects.values()}, schema=schema or Schema(),
+        scores={index: snapshot.scores(index) for index in sorted(annotated)},
     )  # fmt: skip
     cuts = set[int]() if results is None else {entry["index"] for entry in results.entries if entry.get("cut")}
     stored = {entry["index"]: entry for entry in results.entries} if results is not None and results.soft else {}
@@ -179,12 +180,12 @@ def add_record(staging: Path, record: ExportRecord, *, replaced: Set[str] = set(
 
     The export may also replace the files in ``replaced``. Raises `InputError` if it would replace any other file.
     """
-    name = internal.EXPORT_RECORD
+    name = EXPORT_RECORD
     old_files = {name, *replaced, *read_json(staging.parent / name, ExportRecord).files}
-    names = [*sorted(internal.list_files(staging)), name]
+    names = [*sorted(list_files(staging)), name]
     record.files = [*names, archive] if archive else names
     roots = top_level_names([*record.files, *old_files])
-    for other in sorted({*internal.list_files(staging.parent)} - old_files):
+    for other in sorted({*list_files(staging.parent)} - old_files):
         if not roots.isdisjoint(top_level_names([other])):
             raise InputError(f"{staging.parent / other}: not written by an export; move it away")
     write_json(staging / name, record, indent=1)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aotlab import InputError, SourceOptions, internal, sdk
+from aotlab.utils.run_folder import MASKS
 from aotlab_studio.document import folder as projects
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
@@ -94,7 +95,7 @@ def find_source(path: Path, project: Path | None = None) -> Source:
     if results is None:
         with suppress(InputError):  # a foreign file may have the name of the record
             parent = projects.read_results(path.parent)
-            if parent is not None and path.name in {internal.MASKS, *parent.list_written()}:
+            if parent is not None and path.name in {MASKS, *parent.list_written()}:
                 path, results = path.parent, parent
     if results is None:
         video, folder = projects.locate_project(path, project)

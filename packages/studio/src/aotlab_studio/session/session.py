@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from aotlab import InputError, internal
+from aotlab import InputError
+from aotlab.utils.text import format_count
 from aotlab_studio import protocol
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import EXPORT
@@ -63,7 +64,7 @@ class Session:
             return
         count = sum(last - first + 1 for first, last in ranges)
         texts = [f"{first} to {last}" if first < last else str(first) for first, last in ranges]
-        frames = f"{internal.format_count(count, 'frame')} ({', '.join([*texts[:5], *('…' for _ in texts[5:6])])})"
+        frames = f"{format_count(count, 'frame')} ({', '.join([*texts[:5], *('…' for _ in texts[5:6])])})"
         cause = "a drawn mask has changed since, or tracking was cut off; unlock locked objects, and track again"
         is_tracking = self.runner.running_job is not None
         text = f"Tracking has not finished: {frames}" if is_tracking else f"Outdated: {frames}; {cause}"

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from aotlab import InputError, internal, sdk
+from aotlab.utils.run_folder import EXPORT_RECORD, MASKS, RECORD
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import NO_ORIGIN, Changes, Origin
 from aotlab_studio.document.objects import (
@@ -45,7 +46,7 @@ SUFFIX_GROUPS = ((".json", ".xml"), (".png",), (".txt",))
 """Suffixes of mask files in an archive. The first group that occurs is read; images beside annotations are ignored."""
 SIDE_FILES = (LABEL_MAP, "_classes.json", "_config.xml")
 EXPORTED_MASKS = (
-    "coco.json", internal.MASKS, "cvat.xml", "youtube_vis.json", "objects", "label_studio.json", "mots.txt",
+    "coco.json", MASKS, "cvat.xml", "youtube_vis.json", "objects", "label_studio.json", "mots.txt",
     "yolo",
 )  # fmt: skip
 """Outputs with masks in an archive of the page, the best first: only COCO stores which objects are absent."""
@@ -234,8 +235,8 @@ def _unpack(content: bytes, folder: Path) -> Path:
 
 def _is_record(path: Path) -> bool:
     """Return whether a file is the record of results or of an export, not one of others with this name."""
-    if path.name == internal.EXPORT_RECORD:
+    if path.name == EXPORT_RECORD:
         return bool(read_json(path, ExportRecord).files)
     with suppress(InputError):
-        return path.name == internal.RECORD and sdk.has_results(path.parent)
+        return path.name == RECORD and sdk.has_results(path.parent)
     return False

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aotlab import InputError, TrackerOptions, internal, list_models
+from aotlab import InputError, TrackerOptions, list_models, sdk
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.protocol import ModelEvent
 
@@ -49,7 +49,7 @@ def _check(options: TrackerOptions) -> None:
     """Raise `InputError` for unusable options; only doubtful ones load PyTorch, which takes seconds."""
     if options.device in ("auto", "cpu"):
         with contextlib.suppress(InputError):
-            internal.load_config(options.config or "aott", options.overrides)
+            sdk.load_config(options.config or "aott", options.overrides)
             return
     options.check()  # with the settings of the checkpoint
 

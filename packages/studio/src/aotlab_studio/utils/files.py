@@ -1,6 +1,6 @@
 """JSON files, and exports whose files replace those of the last export together.
 
-An export writes all files to the folder `STAGED`, renames it to `internal.UNMOVED`, and then moves the files to their
+An export writes all files to the folder `STAGED`, renames it to `UNMOVED`, and then moves the files to their
 places, the record of the export last. Until then, `internal.read_record` refuses the folder. If the export is killed
 before the renaming, `recover_export` removes the folder; after it, it moves the rest.
 """
@@ -18,7 +18,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError, internal
+from aotlab import InputError
+from aotlab.utils.files import write_json as write_plain_json
+from aotlab.utils.files import writing
+from aotlab.utils.run_folder import EXPORT_RECORD, UNMOVED
 
 Content = TypeVar("Content")
 STAGED = ".aotlab-new.part"
@@ -34,7 +37,7 @@ def encode_json(value: Any) -> bytes:
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Write a JSON file; it appears only once it is complete."""
-    internal.write_json(path, msgspec.to_builtins(value), indent)
+    write_plain_json(path, msgspec.to_builtins(value), indent)
 
 
 def read_json(path: Path, kind: type[Content]) -> Content:
@@ -99,12 +102,12 @@ def stage_files(folder: Path) -> Iterator[Path]:
     Raises `InputError` for a system error, and if a file cannot be moved.
     """
     try:
-        with internal.writing(folder):
+        with writing(folder):
             folder.mkdir(exist_ok=True)
             recover_export(folder)
             with make_staging(folder / STAGED) as staging:
                 yield staging
-                staging.rename(folder / internal.UNMOVED)
+                staging.rename(folder / UNMOVED)
             recover_export(folder)
     finally:
         with suppress(OSError):  # not empty
@@ -114,12 +117,12 @@ def stage_files(folder: Path) -> Iterator[Path]:
 def recover_export(folder: Path) -> None:
     """Finish or remove an export that was killed. The caller holds the lock; raises `InputError` as `move_entries`."""
     shutil.rmtree(folder / STAGED, ignore_errors=True)
-    unmoved = folder / internal.UNMOVED
-    if (unmoved / internal.EXPORT_RECORD).is_file() and not unmoved.is_symlink():  # not all is moved
-        before, record = (read_json(path / internal.EXPORT_RECORD, ExportRecord) for path in (folder, unmoved))
+    unmoved = folder / UNMOVED
+    if (unmoved / EXPORT_RECORD).is_file() and not unmoved.is_symlink():  # not all is moved
+        before, record = (read_json(path / EXPORT_RECORD, ExportRecord) for path in (folder, unmoved))
         removed = {*(top_level_names(before.files) - top_level_names(record.files)), *record.removed}
         removed.intersection_update(os.listdir(folder))
-        move_entries(unmoved, folder, removed=removed, last=internal.EXPORT_RECORD)
+        move_entries(unmoved, folder, removed=removed, last=EXPORT_RECORD)
     shutil.rmtree(unmoved, ignore_errors=True)
 
 

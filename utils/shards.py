@@ -1,4 +1,4 @@
-"""Shards of a list of jobs, tracked by processes that do not communicate."""
+"""Shards of a list of work, for processes that do not communicate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHARD_SYNTAX = "expected I/N with I from 0 to N-1, for example 0/8"
 
 @dataclass(frozen=True)
 class Shard:
-    """Part of a list of jobs: ``index`` of ``count``, from 0."""
+    """Part of a list: ``index`` of ``count``, from 0."""
 
     index: int
     count: int

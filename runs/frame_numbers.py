@@ -7,7 +7,7 @@ from contextlib import suppress
 from fractions import Fraction
 
 from aotlab.media.frames import FrameSource
-from aotlab.media.matching import trailing_numbers
+from aotlab.media.numbers import trailing_numbers
 from aotlab.media.regions import VideoInfo
 from aotlab.media.timecode import Timecode
 from aotlab.utils.errors import InputError, require

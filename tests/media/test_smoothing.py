@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.evaluation.smoothing import SMOOTHED_FRACTION, measure_smoothing
+from aotlab.media.smoothing import SMOOTHED_FRACTION, measure_smoothing
 
 
 def is_smoothed(labels):

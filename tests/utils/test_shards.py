@@ -2,8 +2,8 @@
 
 import pytest
 
-from aotlab.runs.shards import Shard
 from aotlab.utils.errors import InputError
+from aotlab.utils.shards import Shard
 
 
 @pytest.mark.parametrize(
