@@ -85,7 +85,7 @@ def convert_prompts(prompts: Mapping[int, Prompt | Point], *, max_id: int = MAX_
     """
     converted = dict[int, Prompt]()
     for object_id, prompt in prompts.items() if has_prompts(prompts) else ():
-        is_id = isinstance(object_id, Integral) and 1 <= object_id <= max_id
+        is_id = isinstance(object_id, Integral) and not isinstance(object_id, bool) and 1 <= object_id <= max_id
         require(is_id, f"object id {object_id!r:.40}, expected a whole number from 1 to {max_id}", subject="prompts")
         is_foreign = type(prompt).__name__ == "Prompt" and not isinstance(prompt, Prompt)
         require(not is_foreign, "of another package", subject="prompts", remedy="import Prompt from aotlab")

@@ -62,7 +62,8 @@ FILE_NAME = re.compile(r"# ([\w/]+\.(?:py|toml|yaml))\n")
 SKIPPED = {
     r"pip install (?!\./gated)|uv pip|python3? -m venv|source ": "test_installed_extras_exist reads it",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
-    r"git clone|cd |docker|sbatch|kubectl|rclone": "needs a network, Docker or a cluster",
+    r"\.venv/bin/python -m pytest -m slurm": "needs Slurm and root; run by scripts/test.sh --all",
+    r"git clone|cd |docker|sbatch|kubectl|rclone|apt-get install slurm": "needs a network, Docker or a cluster",
     r"python packages/demo/|python -m http\.server": "needs Node; packages/demo/tests builds and serves the page",
     r"vot |toolkit/": "needs the VOT toolkit's own environment; tests/tools/test_vot.py has a TraX session",
     r"aotlab track rtsp:|aotlab annotate rtsp:|aotlab track 0 ": "needs a camera",
