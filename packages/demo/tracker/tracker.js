@@ -1,6 +1,6 @@
 /**
- * Tracker of exported models, a port of `packages/runtime/src/aotlab_runtime` for one group of objects: at most `max_objects`,
- * all on the first frame.
+ * Tracker of exported models, a port of `packages/runtime/src/aotlab_runtime` for one group of objects: at most
+ * `max_objects`, all on the first frame.
  */
 
 /** @typedef {import('onnxruntime-common').Tensor} Tensor */
