@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir torch torchvision --index-url "$TORCH_INDEX"
 COPY . /source
 ARG EXTRAS=all
 WORKDIR /source/packages
-RUN pip install --no-cache-dir "/source[$EXTRAS]" ./studio ./compositing ./trackers ./runtime
+RUN pip install --no-cache-dir "/source[$EXTRAS]" "./video[images,ocio]" ./studio ./compositing "./trackers[vot]" ./runtime
 
 FROM python:3.12-slim
 COPY --from=build /opt/aotlab /opt/aotlab

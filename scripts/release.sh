@@ -20,12 +20,12 @@ python=$work/tools/bin/python fresh=$work/fresh/bin/python
 "${PYTHON:-python3}" -m venv "$work/fresh"
 "$python" -m pip install --quiet build twine
 rm -rf dist build/release build/demo
-for project in . packages/{studio,compositing,trackers,runtime}; do
+for project in . packages/{video,studio,compositing,trackers,runtime}; do
     "$python" -m build --outdir dist "$project"
 done
 "$python" -m twine check --strict dist/*
 
-"$fresh" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[video,export]"
+"$fresh" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[export]" dist/aotlab_video-"$version"-*.whl
 (cd "$work" && "$fresh" "$checkout/packages/demo/build.py" "$checkout/build/demo") # away from the checkout's packages
 mkdir -p build/release
 cp build/demo/models/480p.zip "build/release/aott_mini-854x480-$version.zip"

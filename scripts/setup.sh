@@ -20,9 +20,9 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
     fi
     wanted=$(cat pyproject.toml setup.py packages/*/pyproject.toml | cksum)
     if [ "$extra" = "[test]" ]; then
-        set -- "studio[test]" "compositing[edges]" "trackers[test]" runtime testing
+        set -- "video[images,ocio]" "studio[test]" "compositing[edges]" "trackers[test]" runtime testing
     else
-        set -- studio compositing trackers runtime
+        set -- "video[images,ocio]" studio compositing "trackers[vot]" runtime
     fi
     if [ ! -x .venv/bin/python ]; then
         echo "creating .venv" >&2

@@ -14,9 +14,9 @@ if [ "${1:-}" = "--lowest" ]; then
     shift
     command -v uv >/dev/null || { echo "test.sh --lowest: needs uv (pip install uv)" >&2; exit 2; }
     uv venv --allow-existing --python 3.10 .venv-lowest
-    uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-compositing,aotlab-trackers,aotlab-runtime,aotlab-testing \
-        --editable ".[test]" --editable "packages/studio[test]" --editable "packages/compositing[edges]" \
-        --editable packages/trackers --editable packages/runtime --editable packages/testing
+    uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-video,aotlab-studio,aotlab-compositing,aotlab-trackers,aotlab-runtime,aotlab-testing \
+        --editable ".[test]" --editable "packages/video[images,ocio]" --editable "packages/studio[test]" \
+        --editable "packages/compositing[edges]" --editable packages/trackers --editable packages/runtime --editable packages/testing
     OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile "$@"
     exit
 fi

@@ -19,12 +19,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STANDS_ON: dict[str, tuple[str, ...]] = {
-    "compositing": (),
-    "demo": ("runtime",),
-    "integrations": ("compositing", "runtime"),
+    "compositing": ("video",),
+    "demo": ("runtime", "video"),
+    "integrations": ("compositing", "runtime", "video"),
     "runtime": (),
-    "studio": (),
+    "studio": ("video",),
     "trackers": (),
+    "video": (),
 }
 """Package to those that it stands on besides the framework; `packages/testing` is for all."""
 NODE_MODULES = ROOT / "packages" / "demo" / "node_modules"

@@ -15,8 +15,9 @@ trap 'rm -rf "$work"' EXIT
 programs=bin
 [ -d "$work/light/bin" ] || programs=Scripts # Windows
 fresh=${1:-$work/fresh}/$programs light=$work/light/$programs
-"$fresh/python" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[all]" dist/aotlab_studio-"$version"-*.whl \
-    dist/aotlab_compositing-"$version"-*.whl "dist/aotlab_trackers-$version-py3-none-any.whl[cutie]"
+"$fresh/python" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[all]" \
+    "dist/aotlab_video-$version-py3-none-any.whl[images,ocio]" dist/aotlab_studio-"$version"-*.whl \
+    dist/aotlab_compositing-"$version"-*.whl "dist/aotlab_trackers-$version-py3-none-any.whl[cutie,vot]"
 "$light/python" -m pip install --quiet dist/aotlab_runtime-"$version"-*.whl pillow
 
 cd "$work" # away from the checkout's packages

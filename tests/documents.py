@@ -11,8 +11,8 @@ from click import Context
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath, TrackerName
-from aotlab.tools.cli.video_options import SegmenterName
 from aotlab.tools.main import main
+from aotlab_video.commands.options import SegmenterName
 
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OTHER_PROGRAMS = {

@@ -7,9 +7,9 @@ from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
-from aotlab.media.video import open_frames
 from aotlab_testing.files import SAMPLE
 from aotlab_testing.miniatures import open_dataset
+from aotlab_video.sources.video import open_frames
 
 
 @pytest.mark.slow

@@ -11,17 +11,17 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.sets import read_ids
 from aotlab.evaluation.check_data import read_file_info
-from aotlab.media.coco import format_coco
-from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
-from aotlab.runs.inputs import read_annotations
 from aotlab_testing.drawn_clips import write_noise
 from aotlab_testing.image_files import DEEP, FORMATS, READERS, write_png
 from aotlab_testing.mutations import corrupt_bytes, read_error
 from aotlab_testing.small_model import to_published
 from aotlab_testing.video import sample
 from aotlab_testing.video_files import CONTAINERS, write_texture
+from aotlab_video.masks.coco import format_coco
+from aotlab_video.runs.inputs import read_annotations
+from aotlab_video.sources.video import open_frames
 
 tifffile, OpenEXR = pytest.importorskip("tifffile"), pytest.importorskip("OpenEXR")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

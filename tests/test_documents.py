@@ -12,7 +12,7 @@ import yaml
 
 import aotlab
 from aotlab.configs.files import ROOT
-from aotlab.sdk import Results
+from aotlab_video import Results
 from tests.documents import BLOCK, FOLDERS, IGNORED_FOLDERS, check_command, split_blocks, split_words
 
 PAGES = sorted(

@@ -24,8 +24,6 @@ from click import Context
 from aotlab import InputError, Prediction
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.load import load_config
-from aotlab.media.video import open_frames
-from aotlab.media.video_writer import VideoWriter
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
 from aotlab.tools.main import main
@@ -42,6 +40,8 @@ from aotlab_testing.drawn_clips import (
 from aotlab_testing.files import SAMPLE
 from aotlab_testing.processes import RUN_SECONDS, run_python
 from aotlab_testing.small_model import to_published
+from aotlab_video.sources.video import open_frames
+from aotlab_video.sources.video_writer import VideoWriter
 from tests.documents import split_blocks, split_commands
 
 PAGES = [
@@ -316,7 +316,7 @@ def test_camera_recipe_raises_the_error_of_its_camera(monkeypatch):
     tracker = Mock()
     tracker.from_pretrained().step.return_value.labels = np.zeros((48, 64), np.uint8)
     monkeypatch.setattr("aotlab.Tracker", tracker)
-    monkeypatch.setattr("aotlab.open_frames", read_camera)
+    monkeypatch.setattr("aotlab_video.open_frames", read_camera)
     blocks = split_blocks(ROOT / "docs" / "howto" / "sources.md", "python")
     (recipe,) = (text for _, _, text in blocks if "deque" in text)
     with pytest.raises(InputError, match="camera 0: interrupted"):

@@ -1,6 +1,5 @@
 """Imports between packages, here and in those on top, and the one function that opens images."""
 
-import re
 import runpy
 from graphlib import TopologicalSorter
 
@@ -10,11 +9,10 @@ import aotlab
 from aotlab import sdk
 from aotlab.configs.files import ROOT
 from aotlab_testing.imports import list_imports
-from tests.border import TRACKERS, VIDEO
 
 LAYERS: list[tuple[str, ...]] = [
     ("utils",), ("configs",), ("media",), ("networks", "dataloaders"), ("evaluation",), ("prompting",), ("engine",),
-    ("benchmark", "export"), ("runs",), ("tools",), ("research",),
+    ("benchmark", "export"), ("tools",), ("research",),
 ]  # fmt: skip
 """Packages from left to right; those of one entry do not know each other."""
 ALLOWED = {
@@ -25,27 +23,8 @@ ALLOWED = {
 """Package to the packages that it may import."""
 ALLOWED["evaluation"] -= {"networks"}
 ALLOWED["prompting"] -= {"dataloaders", "evaluation"}
-PACKAGES = {"aotlab_compositing", "aotlab_studio", "aotlab_testing", "aotlab_trackers"}
+PACKAGES = {"aotlab_compositing", "aotlab_studio", "aotlab_testing", "aotlab_trackers", "aotlab_video"}
 """Packages that stand on the framework, which does not know them."""
-
-
-FRAMEWORK = [package for package in ALLOWED if package != "research"]
-LEAVING = {f"aotlab.{name}": owner for owner, table in (("video", VIDEO), ("trackers", TRACKERS)) for name in table}
-"""Modules that go to a package on top of the framework, and the package."""
-OFFERED = {"aotlab", *(f"{module.__name__}.{name}" for module in (aotlab, sdk) for name in (*module.__all__, "sdk"))}
-SHARED = ("aotlab.utils.", "aotlab.media.", "aotlab.tools.cli.")
-"""Beginnings of the modules that packages of the same version import, besides the names of `OFFERED`."""
-
-
-def find_crossings(source, name, modules):
-    """Modules and names on the other side of the border that a source imports and may not."""
-    owner, found = LEAVING.get(name), set()
-    for imported in [other for other in list_imports(source) if other.startswith("aotlab.")]:
-        module = imported if imported in modules else imported.rpartition(".")[0]
-        is_public = imported in OFFERED or f"{module}.".startswith(SHARED)
-        if LEAVING.get(module) != owner if module in LEAVING else owner and not is_public:
-            found.add(module)
-    return sorted(found)
 
 
 def sources(package):
@@ -65,36 +44,6 @@ def find_breaches(source, package):
 def module_name(path):
     """``aotlab.engine.tracking.tracker`` for a file; that of its folder for an ``__init__.py``."""
     return ".".join(("aotlab", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
-
-
-@pytest.fixture(scope="module")
-def texts():
-    """Sources of the framework and of what leaves it, by module."""
-    return {module_name(path): path.read_text() for package in FRAMEWORK for path in sources(package)}
-
-
-def test_framework_and_packages_import_across_one_border(texts):
-    found = {name: find_crossings(text, name, texts) for name, text in texts.items()}
-    assert LEAVING.keys() <= texts.keys()
-    assert {name: modules for name, modules in found.items() if modules} == {}
-
-
-def test_packages_log_below_the_logger_of_aotlab(texts):
-    logger = re.compile(r"^log = logging\.getLogger\((.*)\)", re.MULTILINE)
-    assert {name for module in LEAVING for name in logger.findall(texts[module])} == {'"aotlab.video"'}
-
-
-@pytest.mark.parametrize(("name", "source", "crossings"), [
-    ("aotlab.engine.recurrence", "from aotlab.media.video import open_frames", ["aotlab.media.video"]),
-    ("aotlab.engine.recurrence", "from aotlab.media.masks import read_mask", []),
-    ("aotlab.runs.run", "from aotlab.tools.vot import main", ["aotlab.tools.vot"]),
-    ("aotlab.runs.run", "from aotlab.configs.load import load_config", ["aotlab.configs.load"]),
-    ("aotlab.runs.run", "from aotlab.engine.tracking.tracker import Tracker", ["aotlab.engine.tracking.tracker"]),
-    ("aotlab.runs.run", "from aotlab import Tracker\nfrom aotlab.sdk import CutDetector", []),
-    ("aotlab.runs.run", "from aotlab.media.video import open_frames\nimport aotlab.utils.files", []),
-])  # fmt: skip
-def test_import_across_the_border_is_found(texts, name, source, crossings):
-    assert find_crossings(source, name, texts) == crossings
 
 
 def test_no_module_imports_itself_through_others():
@@ -120,13 +69,13 @@ def test_imports_go_leftwards_only(package):
     ("dataloaders", "if TYPE_CHECKING:\n    from aotlab.evaluation.label_scores import x", "evaluation"),
     ("evaluation", "from aotlab.networks.model import VOSModel", "networks"),
     ("engine", "import numpy, aotlab.tools.eval as e", "tools"),
-    ("tools", "from aotlab.tools import track", "tools"),
+    ("tools", "from aotlab.tools import train", "tools"),
     ("tools", "from research.speed.compare import main", "research"),
     ("engine", "from aotlab.tools.cli import parser", "tools"),
     ("engine", "from aotlab.export.graphs import build_graphs", "export"),
     ("engine", "import aotlab.benchmark.evaluator", "benchmark"),
     ("media", "from aotlab_studio.utils.files import write_json", "aotlab_studio"),
-    ("runs", "import aotlab_compositing.outputs", "aotlab_compositing"),
+    ("engine", "from aotlab_video.runs.run import track", "aotlab_video"),
     ("benchmark", "from aotlab_trackers.sam import SamTracker", "aotlab_trackers"),
     ("engine", "from aotlab_testing.small_model import build", "aotlab_testing"),
 ])  # fmt: skip

@@ -20,10 +20,10 @@ import pytest
 import aotlab.sdk
 import hubconf
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.media.extras import LIBRARIES
 from aotlab.utils.errors import EXTRAS, InputError, describe_missing_module, require_modules
 from aotlab_testing.marks import slow
 from aotlab_testing.processes import RUN_SECONDS, commit_all
+from aotlab_video.extras import LIBRARIES
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """
@@ -46,7 +46,7 @@ SCRIPT = """
 from pathlib import Path
 import numpy as np
 from aotlab import Prediction, Tracker
-from aotlab.sdk import Annotations, VideoInfo, read_annotations
+from aotlab_video import Annotations, VideoInfo, read_annotations
 tracker = Tracker.from_pretrained()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
 found: Annotations = read_annotations(Path("masks.json"), VideoInfo("video", (64, 96)))

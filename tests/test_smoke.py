@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab import Prompt, Tracker, draw_overlay, load_model, open_frames, read_mask, track, write_mask
+from aotlab import Prompt, Tracker, draw_overlay, load_model, read_mask, write_mask
 from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
@@ -15,6 +15,7 @@ from aotlab_testing import miniatures
 from aotlab_testing.drawn_clips import write_images
 from aotlab_testing.files import SAMPLE, read_files
 from aotlab_testing.small_model import build, build_prompts, draw_stripes, draw_texture
+from aotlab_video import open_frames, track
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
 

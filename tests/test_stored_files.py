@@ -10,11 +10,12 @@ import pytest
 
 import aotlab
 import aotlab_runtime
-from aotlab import load_model, open_frames, read_mask
-from aotlab.sdk import Results, load_plugins
+from aotlab import load_model, read_mask
+from aotlab.sdk import load_plugins
 from aotlab.tools.main import main
 from aotlab_testing.files import read_files
 from aotlab_testing.stored_files import ARCHIVES, unpack
+from aotlab_video import Results, open_frames
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="the stored paths are absolute on other systems only"),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.media.images import read_image
-from aotlab.media.video import open_frames
+from aotlab_video.sources.video import open_frames
 
 SIZE = 480, 854
 """Height and width in pixels."""

@@ -14,10 +14,11 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw
 
-from aotlab import Prompt, Tracker, draw_overlay, open_frames, read_mask
+from aotlab import Prompt, Tracker, draw_overlay, read_mask
 from aotlab.configs.files import ROOT
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import Folder
+from aotlab_video import open_frames
 from research.bundled.clicks import jaccard
 
 SAMPLE = ROOT / "datasets" / "sample"

@@ -5,6 +5,15 @@ a plug-in needs only the libraries that it uses. Only names of models, memory po
 load PyTorch.
 """
 
+from typing import Any
+
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__package__, __file__)
+from aotlab import require_not_moved
+
+_import_name, __dir__, __all__ = lazy_loader.attach_stub(__package__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    require_not_moved(name)
+    return _import_name(name)

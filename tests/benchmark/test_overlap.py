@@ -12,13 +12,14 @@ from aotlab.benchmark.evaluator import evaluate
 from aotlab.engine.tracking.overlap import OverlapTracker
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer
+from aotlab.sdk import encode_rle
 from aotlab.utils.errors import InputError
 from aotlab_testing import miniatures
 from aotlab_testing.drawn_clips import draw_box
 from aotlab_testing.miniatures import open_dataset
 from aotlab_testing.repeating_tracker import RepeatingTracker
 from aotlab_testing.small_model import draw_stripes, draw_texture, run_tracker
+from aotlab_video import Annotations, Region, VideoInfo, find_mask_writer
 
 SIZE = (24, 32)
 FRAME = np.zeros((*SIZE, 3), np.uint8)

@@ -15,7 +15,6 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
-from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.fast import optimize as fast
@@ -31,6 +30,7 @@ from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab_testing.files import SAMPLE
 from aotlab_testing.marks import slow
 from aotlab_testing.small_model import CASES, ROUNDING, build_case, draw_images, draw_planes, match_second_frame
+from aotlab_video.sources.video import open_frames
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,9 @@ import pytest
 
 from aotlab.evaluation.voting import vote
 from aotlab.media.masks import VOID, read_mask, write_mask
-from aotlab.runs.store import Results
 from aotlab.tools.ensemble import main
 from aotlab_testing.video.stored_results import write_results
+from aotlab_video.runs.store import Results
 
 
 def vote_by_hand(maps, weights):

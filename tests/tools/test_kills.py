@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from aotlab.media.masks import write_mask
-from aotlab.runs import loop
-from aotlab.runs.store import Results
 from aotlab.tools import eval as evaluation
-from aotlab.tools import track
 from aotlab_testing.drawn_clips import draw_moving_clip, stems_from, write_frames
 from aotlab_testing.miniatures import make_mose
 from aotlab_testing.processes import kill_at_call, run_python, start_python, survives_in_subprocess
 from aotlab_testing.video.runs import read_results
+from aotlab_video.commands import track
+from aotlab_video.runs import loop
+from aotlab_video.runs.store import Results
 
 pytestmark = pytest.mark.slow
 KILLS = 4

@@ -11,12 +11,12 @@ from PIL import Image
 from aotlab import __version__
 from aotlab.evaluation.benchmarks import BUILT_IN
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.runs.store import Results
 from aotlab.tools.score import main
 from aotlab_testing import miniatures
 from aotlab_testing.drawn_clips import draw_box, write_images, write_masks
 from aotlab_testing.limits import limit_file_size
 from aotlab_testing.miniatures import open_dataset
+from aotlab_video.runs.store import Results
 
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")

@@ -14,11 +14,11 @@ from PIL import Image
 from aotlab.evaluation.archive import SubmittedResults, write_archive
 from aotlab.evaluation.benchmarks import BUILT_IN, find_benchmark
 from aotlab.media.masks import PALETTE, read_mask, write_mask
-from aotlab.runs.store import Results
 from aotlab.tools.submit import main
 from aotlab.utils.errors import InputError
 from aotlab_testing import miniatures
 from aotlab_testing.mutations import change_json
+from aotlab_video.runs.store import Results
 
 SERVERS = {
     "davis2017": "deer/00000.png",

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotlab.runs.store import Results
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading
 from aotlab.utils.versioned_files import FileKind, unwrap, wrap, write_versioned
 from aotlab_testing.mutations import mutate_tree
 from aotlab_testing.video.stored_results import write_results
+from aotlab_video.runs.store import Results
 
 KIND = FileKind("record", 3, "write it again")
 CONTENT = {"name": "a", "frames": 3, "seconds": 1.5, "error": None, "masks": ["a.png"], "inputs": {"video": {"x": [1]}}}

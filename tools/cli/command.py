@@ -58,7 +58,10 @@ OTHER_COMMANDS = {
     "convert-visor": "Convert VISOR's polygons and frames to a data set.",
 }
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
-PACKAGES = dict.fromkeys(("track", "render", "mask", "vot"), ("aotlab.tools", "."))
+PACKAGES = {
+    **dict.fromkeys(("track", "render", "mask"), ("aotlab_video", "./packages/video")),
+    "vot": ("aotlab_trackers", "'./packages/trackers[vot]'"),
+}
 """Commands that are entry points of ``aotlab.commands``: the package of the module, and its folder in the checkout."""
 MODULES = {"inspect": "inspect_model", "profile": "profile_model"}
 """Modules of commands named like modules of Python, which a file of that name in `tools/` would replace."""

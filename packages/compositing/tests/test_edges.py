@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from aotlab.runs.store import quantize_probabilities
 from aotlab_compositing.edges import confine_edges, estimate_colors, find_band, refine_alpha, refine_edges
 from aotlab_testing.marks import needs_pymatting
 from aotlab_testing.processes import run_python
 from aotlab_testing.video.stored_results import make_frame
+from aotlab_video.runs.store import quantize_probabilities
 
 RED = np.array([220, 40, 30])
 

@@ -7,13 +7,13 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.media.plates import ColorTags
-from aotlab.media.video import open_frames
-from aotlab.media.video_writer import VideoWriter
 from aotlab_compositing.outputs import DEPTH, PRORES
 from aotlab_compositing.planes import rgb_to_planes
 from aotlab_compositing.plates import fill_frame
 from aotlab_testing.video_files import CLOCK_JUMPS, draw_smooth, list_jump_times, require_jump_kept
+from aotlab_video.sources.plates import ColorTags
+from aotlab_video.sources.video import open_frames
+from aotlab_video.sources.video_writer import VideoWriter
 
 
 def write_movie(path, frames, rate=Fraction(24), times=None, tags=(1, 1), **options):

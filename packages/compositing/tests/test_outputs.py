@@ -12,15 +12,6 @@ import pytest
 import tifffile
 from PIL import Image
 
-from aotlab.media.exr import PRIMARIES
-from aotlab.media.video import open_frames
-from aotlab.media.video_writer import TICK
-from aotlab.runs.job import RunOptions
-from aotlab.runs.output import OutputContext
-from aotlab.runs.outputs import list_outputs, make_output
-from aotlab.runs.run import track
-from aotlab.runs.store import Results
-from aotlab.runs.views import render
 from aotlab.utils.errors import InputError
 from aotlab_compositing.cryptomatte import hash_name
 from aotlab_compositing.edges import confine_edges
@@ -37,6 +28,15 @@ from aotlab_testing.plate_files import (
 from aotlab_testing.repeating_tracker import RepeatingTracker
 from aotlab_testing.video.stored_results import make_frame
 from aotlab_testing.video_files import QUARTER_TURN, set_display_matrix
+from aotlab_video.runs.job import RunOptions
+from aotlab_video.runs.output import OutputContext
+from aotlab_video.runs.outputs import list_outputs, make_output
+from aotlab_video.runs.run import track
+from aotlab_video.runs.store import Results
+from aotlab_video.runs.views import render
+from aotlab_video.sources.exr import PRIMARIES
+from aotlab_video.sources.video import open_frames
+from aotlab_video.sources.video_writer import TICK
 
 OUTPUTS = {"alpha": "alpha", "exr": "exr", "prores": "alpha.mov"}
 """Files of the outputs with the plate."""

@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.media.plates import ColorTags, VideoPlate
-from aotlab.media.video import open_frames
 from aotlab_compositing.planes import make_planes
 from aotlab_testing.plate_files import decode_yuv, draw_ramps, write_film
+from aotlab_video.sources.plates import ColorTags, VideoPlate
+from aotlab_video.sources.video import open_frames
 
 
 def test_planes_beyond_white_survive(tmp_path):

@@ -4,10 +4,10 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.media.plates import VideoPlate
-from aotlab.media.video import open_frames
 from aotlab_compositing.plates import read_float_rgb, read_planes, read_rgb, view_plane
 from aotlab_testing.plate_files import SIZE, decode_yuv, draw_ramps, encode_yuv, write_film
+from aotlab_video.sources.plates import VideoPlate
+from aotlab_video.sources.video import open_frames
 
 
 @pytest.mark.parametrize(("codec", "layout"), [("prores_ks", "yuv422p10le"), ("v210", "yuv422p10le")])

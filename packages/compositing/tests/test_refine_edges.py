@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.video import open_frames
-from aotlab.runs.store import Results
-from aotlab.tools.render import main
 from aotlab_compositing import edges
 from aotlab_compositing.edges import refine_edges
 from aotlab_testing.marks import needs_pymatting
 from aotlab_testing.video.runs import track
+from aotlab_video.commands.render import main
+from aotlab_video.runs.store import Results
+from aotlab_video.sources.video import open_frames
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

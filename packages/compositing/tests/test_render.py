@@ -5,10 +5,10 @@ import OpenEXR
 import pytest
 from PIL import Image
 
-from aotlab.media.video import open_frames
-from aotlab.tools.render import main
 from aotlab_testing.files import read_files
 from aotlab_testing.video.runs import interrupt, read_results, track
+from aotlab_video.commands.render import main
+from aotlab_video.sources.video import open_frames
 
 pytestmark = pytest.mark.usefixtures("repeater")
 

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import Prompt, Tracker, open_frames
+from aotlab import Prompt, Tracker
 from aotlab_testing.browser import find_violations, iou, needs_browser
 from aotlab_testing.video_files import encode
+from aotlab_video import open_frames
 from demo import build
 
 BOX = (150, 2, 310, 410)

@@ -18,8 +18,9 @@ import torch
 from PIL import Image
 from torchvision.ops import box_iou, nms
 
-from aotlab import InputError, Prompt, Tracker, open_frames, write_mask
+from aotlab import InputError, Prompt, Tracker, write_mask
 from aotlab.sdk import atomic_path
+from aotlab_video import open_frames
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,6 @@ from aotlab.dataloaders.sequences import read_metadata
 from aotlab.dataloaders.training.layouts import open_videos
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.check_data import check_folder
-from aotlab.internal import digest_video
-from aotlab.media.video_writer import VideoWriter
-from aotlab.sdk import ObjectClasses, Results, VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
@@ -31,6 +28,8 @@ from aotlab_studio.session.opening import open_document
 from aotlab_testing.drawn_clips import write_plain
 from aotlab_testing.processes import kill_at_call, survives_in_subprocess
 from aotlab_testing.video.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
+from aotlab_video import ObjectClasses, Results, VideoInfo, digest_video, find_mask_writer, read_annotations
+from aotlab_video.sources.video_writer import VideoWriter
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw_folder, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, merge, write_results
@@ -442,7 +441,7 @@ def export_until_killed(results, function):
 @pytest.mark.parametrize(
     ("function", "status", "text"),
     [
-        ("aotlab.sdk.Results.write", 1, "error: a: its corrected masks are not exported"),
+        ("aotlab_video.Results.write", 1, "error: a: its corrected masks are not exported"),
         ("aotlab_studio.utils.files.move_entries", 0, "2 videos in train"),  # the rest is moved
     ],
 )

@@ -10,13 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, Job, RunOptions, TrackerOptions, internal, open_frames, read_mask, sdk, write_mask
-from aotlab.runs.job_list import find_masks_beside
-from aotlab.runs.lazy_tracker import LazyTracker
-from aotlab.runs.lists import Batch as JobList
-from aotlab.runs.prepare import prepare
-from aotlab.sdk import ObjectClasses, Results
-from aotlab.tools.render import main as render
+import aotlab_video
+from aotlab import InputError, TrackerOptions, read_mask, write_mask
 from aotlab.utils.files import write_json
 from aotlab.utils.locks import locked
 from aotlab.utils.run_folder import UNMOVED, write_record
@@ -32,6 +27,12 @@ from aotlab_studio.session.session import Session
 from aotlab_testing.files import read_files
 from aotlab_testing.marks import needs_compositing, needs_pymatting, slow
 from aotlab_testing.processes import kill_at_call, survives_in_subprocess
+from aotlab_video import Job, ObjectClasses, Results, RunOptions, open_frames
+from aotlab_video.commands.render import main as render
+from aotlab_video.runs.job_list import find_masks_beside
+from aotlab_video.runs.lazy_tracker import LazyTracker
+from aotlab_video.runs.lists import Batch as JobList
+from aotlab_video.runs.prepare import prepare
 from studio.tests.annotation.clips import LENGTH, draw_folder, square, truth, write_video
 from studio.tests.annotation.results import change_record, merge, open_clip, store_results, write_results
 from studio.tests.annotation.sessions import draw, open_session, wait_for
@@ -218,7 +219,9 @@ def test_exported_masks_of_videos_are_read(tmp_path, outputs):
         editing.ChangeObject(2, class_name="fish").run(session.document)
         session.document.set_done(True)
     assert main([str(video.parent), "--write", outputs]) == 0
-    found = sdk.read_annotations(video.with_name("a.masks"), sdk.VideoInfo.from_source(open_frames(video)))
+    found = aotlab_video.read_annotations(
+        video.with_name("a.masks"), aotlab_video.VideoInfo.from_source(open_frames(video))
+    )
     np.testing.assert_array_equal(found.mask(0), truth(0))
     assert found.class_names.get(2) == (None if outputs == "masks" else "fish")
 
@@ -307,14 +310,14 @@ def test_class_given_during_the_export_leaves_the_clip_out(batch, monkeypatch):
             session.document.set_done(True)
     before = (batch / "a" / "coco.json").read_bytes()
 
-    merge = internal.merge_class_ids
+    merge = aotlab_video.merge_class_ids
 
     def change_meanwhile(path, classes):
         with opened.use("a") as session:
             editing.ChangeObject(1, class_name="late").run(session.document)
         return merge(path, classes)
 
-    monkeypatch.setattr(internal, "merge_class_ids", change_meanwhile)
+    monkeypatch.setattr(aotlab_video, "merge_class_ids", change_meanwhile)
     exported = opened.export_all([])
     assert exported.names == ["b"]
     assert exported.problems == ["a: its classes changed during the export; export it again"]

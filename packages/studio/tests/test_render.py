@@ -1,8 +1,8 @@
 """Outputs of the studio, of ``aotlab track`` and ``aotlab render``."""
 
-from aotlab.tools.render import main
 from aotlab_testing.files import read_files
 from aotlab_testing.video.runs import track
+from aotlab_video.commands.render import main
 
 
 def test_rendered_outputs_equal_those_of_track(video, mask, tmp_path, repeater):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from aotlab import TrackerOptions, read_mask
-from aotlab.sdk import Results
 from aotlab_studio.annotate import open_session
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.convert import main as convert
@@ -19,6 +18,7 @@ from aotlab_studio.session.actions import run_action
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_testing.files import read_files
 from aotlab_testing.stored_files import ARCHIVES, unpack
+from aotlab_video import Results
 from studio.tests.annotation.sessions import restore_backup, wait_for
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stored paths are absolute on other systems only")

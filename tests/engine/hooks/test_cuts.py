@@ -10,8 +10,8 @@ from aotlab.engine.hooks.cuts import CutDetection, describe_objects, is_cut, mak
 from aotlab.engine.recurrence import segment_frame
 from aotlab.engine.tracking.groups import find_indices, merge_logits
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.runs.directions import track_both_directions
 from aotlab_testing.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
+from aotlab_video.runs.directions import track_both_directions
 
 CUTS = "rules.cuts=true", "rules.after_cut=continue"
 

@@ -17,11 +17,11 @@ from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import PACKAGES, command, find_given_option, option_group
 from aotlab.tools.cli.options import config_option, is_setting
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
-from aotlab.tools.cli.video_options import split_settings, video_argument
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils import plugins
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab_testing.processes import run_python
+from aotlab_video.commands.options import split_settings, video_argument
 
 
 @command("aotlab example", "An example.")

@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 
 from aotlab import InputError
-from aotlab.internal import quantize_probabilities
-from aotlab.sdk import TrackedFrame
+from aotlab_video import TrackedFrame, quantize_probabilities
 
 BAND, INSIDE = 8, 0.75
 """Width of the band in which alpha is estimated outside the border, in pixels of a frame with 480 rows, and the part

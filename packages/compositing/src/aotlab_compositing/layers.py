@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.internal import detect_image_kind
-from aotlab.sdk import FrameSource, OutputContext, TrackedFrame
 from aotlab_compositing.exr import list_exr_channels
+from aotlab_video import FrameSource, OutputContext, TrackedFrame, detect_image_kind
 
 SEPARATORS = re.compile(r'[\s./\\:*?"<>|,\x00-\x1f\x7f]+')
 """Characters that separate layers, folders or names in lists, or that file names cannot have."""

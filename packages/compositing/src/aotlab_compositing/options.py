@@ -1,6 +1,6 @@
 """Options of the outputs, in a module that imports none of them."""
 
-from aotlab.sdk import OutputOption
+from aotlab_video import OutputOption
 
 REFINE_EDGES = OutputOption("refine_edges", "follow the colors of the video near edges (extra edges)")
 ALPHA = OutputOption("alpha", "colors of the video, or multiplied by alpha", ("straight", "premultiplied"))

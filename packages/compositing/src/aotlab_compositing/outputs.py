@@ -15,9 +15,8 @@ import numpy as np
 import OpenEXR
 from PIL import Image
 
+import aotlab_video
 from aotlab import sdk
-from aotlab.internal import BT709, PRIMARIES, move_window, read_exr_colors, read_exr_header, read_window
-from aotlab.sdk import ColorTags, OutputContext, TrackedFrame, VideoEncoding, VideoWriter
 from aotlab.utils.files import writing
 from aotlab_compositing import cryptomatte
 from aotlab_compositing.edges import estimate_colors, require_pymatting, shape_edges
@@ -25,6 +24,19 @@ from aotlab_compositing.exr import ExrPart, copy_header, read_exr_parts, write_e
 from aotlab_compositing.layers import describe_renamed, find_exr, read_alphas
 from aotlab_compositing.planes import make_planes, multiply_planes
 from aotlab_compositing.plates import Planes, fill_frame, read_float_rgb, read_rgb
+from aotlab_video import (
+    BT709,
+    PRIMARIES,
+    ColorTags,
+    OutputContext,
+    TrackedFrame,
+    VideoEncoding,
+    VideoWriter,
+    move_window,
+    read_exr_colors,
+    read_exr_header,
+    read_window,
+)
 
 UNKNOWN_TAG = 2
 """FFmpeg's number of unspecified colors."""
@@ -35,7 +47,7 @@ DEPTH = 10
 """Bits of a value in ProRes."""
 
 
-class MatteOutput(sdk.Output):
+class MatteOutput(aotlab_video.Output):
     """Output of the probabilities at edges, confined to the surroundings of masks or refined."""
 
     needs_soft, needs_image = True, False
@@ -200,7 +212,7 @@ class CryptomatteFiles(MatteOutput):
         )
 
 
-def find_timecode(context: OutputContext, index: int) -> sdk.Timecode | None:
+def find_timecode(context: OutputContext, index: int) -> aotlab_video.Timecode | None:
     """Return the time code of a frame; None if the source states none, or if its frame rate varies before the frame."""
     source = context.source
     if source.timecode is None or not (index == 0 or source.has_constant_rate):

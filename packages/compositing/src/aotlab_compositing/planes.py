@@ -5,9 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from aotlab.internal import BT709, encode_srgb
-from aotlab.sdk import ColorTags, Plate
 from aotlab_compositing.plates import LUMA, Planes, measure_range, read_float_rgb, read_planes
+from aotlab_video import BT709, ColorTags, Plate, encode_srgb
 
 SRGB = 13
 """FFmpeg's number of the sRGB curve."""

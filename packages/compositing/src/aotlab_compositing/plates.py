@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from aotlab.internal import BT709, ImagePlate, VideoPlate, apply_display_matrix, is_gray, is_rgb, to_deep_rgb
-from aotlab.sdk import ColorTags, Plate
+from aotlab_video import (
+    BT709,
+    ColorTags,
+    ImagePlate,
+    Plate,
+    VideoPlate,
+    apply_display_matrix,
+    is_gray,
+    is_rgb,
+    to_deep_rgb,
+)
 
 if TYPE_CHECKING:
     import av

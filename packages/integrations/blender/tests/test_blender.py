@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import RunOptions, open_frames, track
 from aotlab_testing.plate_files import PLATE_FILES, SIZE
 from aotlab_testing.repeating_tracker import RepeatingTracker
+from aotlab_video import RunOptions, open_frames, track
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,9 @@ from cvat_cli._internal import agent
 from cvat_cli._internal.common import FunctionLoader
 from cvat_sdk.masks import decode_mask, encode_mask
 
-from aotlab import InputError, Tracker, open_frames, read_mask
+from aotlab import InputError, Tracker, read_mask
 from aotlab.export.synthetic_clip import draw_clip
+from aotlab_video import open_frames
 
 HERE = Path(__file__).parents[1]
 SAMPLE = HERE.parents[2] / "datasets" / "sample"

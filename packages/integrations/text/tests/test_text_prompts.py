@@ -88,7 +88,7 @@ def test_texts_are_written_after_a_failure(tmp_path, monkeypatch):
 
     for index, frame in enumerate(FRAMES[:2]):
         Image.fromarray(frame).save(tmp_path / f"{index}.png")
-    monkeypatch.setattr("aotlab.media.frames.ImageFrames.__iter__", read)
+    monkeypatch.setattr("aotlab_video.sources.frames.ImageFrames.__iter__", read)
     detector = SimpleNamespace(from_pretrained=lambda *_, **__: lambda _: [Detection(box(1, 0), TEXTS[0], 0.9)])
     monkeypatch.setattr("text_prompts.TextDetector", detector)
     result = CliRunner().invoke(main, [str(tmp_path), "--text", "a", "--output", str(tmp_path / "output")])

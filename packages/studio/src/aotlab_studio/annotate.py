@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import UsageError
 
-from aotlab import InputError, TrackerOptions, internal, sdk
+import aotlab_video
+from aotlab import InputError, TrackerOptions, sdk
 from aotlab.tools.cli.options import print_settings, tracker_options
 from aotlab.tools.cli.types import Bytes, Port
 from aotlab.utils.text import format_count
+from aotlab_video.commands.options import segmenter_option, source_option, split_settings, video_argument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +118,7 @@ def _load_segmenters(sources: Sequence[str | tuple[Path, Path]], device: str) ->
 
 
 @sdk.command("aotlab annotate")
-@internal.video_argument(
+@video_argument(
     "[VIDEO]", "video file, image folder, TIFF stack, folder of videos, project, or results of aotlab track"
 )
 @click.option(
@@ -129,14 +131,14 @@ def _load_segmenters(sources: Sequence[str | tuple[Path, Path]], device: str) ->
 @click.option("--port", metavar="N", type=Port, help="port to listen on (default: 8419, or a free one if it is taken)")
 @click.option("--no-browser", is_flag=True, help="print the address instead of opening a browser")
 @click.option("--cache", metavar="SIZE", type=Bytes, default="512MB", help="memory for decoded frames (default: 512MB)")
-@internal.source_option()
+@source_option()
 @click.option(
     "--classes",
     metavar="FILE",
     type=Path,
     help="classes to choose from: a YAML list with name, color and key, or the labels of CVAT in JSON or XML",
 )
-@internal.segmenter_option(multiple="offer several beside the bundled one")
+@segmenter_option(multiple="offer several beside the bundled one")
 @tracker_options(multiple="offer several on the page")
 def main(
     video: tuple[str, ...],
@@ -157,7 +159,7 @@ def main(
     print_config: bool,
 ) -> int:
     """Draw, track and correct masks in the browser."""
-    video, overrides = internal.split_settings(video)
+    video, overrides = split_settings(video)
     options = TrackerOptions((checkpoint or (TrackerOptions.checkpoint,))[0], config, overrides, device)
     if print_config:
         return print_settings(options.read_settings())
@@ -175,7 +177,7 @@ def main(
     prompter = Prompter(_load_segmenters(segmenter, options.device))
     open_video = partial(
         open_session, loader=loader, prompter=prompter, cache_bytes=cache,
-        options=internal.parse_source_options(source) if source else None,
+        options=aotlab_video.parse_source_options(source) if source else None,
         same_video=same_video, schema=read_schema(classes) if classes else None,
     )  # fmt: skip
     with _exit_on_signals(), ExitStack() as cleanup:

@@ -15,7 +15,8 @@ from typing import Any
 import click
 from click import UsageError
 
-from aotlab import InputError, SourceOptions, internal, open_frames, sdk
+import aotlab_video
+from aotlab import InputError, sdk
 from aotlab.tools.cli.command import require_new_output
 from aotlab.tools.cli.types import Choice
 from aotlab.utils.files import list_files
@@ -24,6 +25,8 @@ from aotlab.utils.text import format_count
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.batch.dataset import MERGED_FORMATS, merge_clips, store_images, write_masks
 from aotlab_studio.utils import files
+from aotlab_video import SourceOptions, open_frames
+from aotlab_video.commands.options import mask_format, mask_start_number, output_options
 
 RECORD = ".aotlab-convert.json"
 """File in a written folder with the names of all its files. With --force, the command replaces only these."""
@@ -41,12 +44,12 @@ RECORD = ".aotlab-convert.json"
 @click.option(
     "--to",
     required=True,
-    type=Choice([*sdk.list_mask_formats(), "masks"]),
+    type=Choice([*aotlab_video.list_mask_formats(), "masks"]),
     help="format to write; masks: PNGs of object ids",
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")
-@internal.mask_start_number
-@internal.mask_format
+@mask_start_number
+@mask_format
 @click.option(
     "--merge", is_flag=True, help="make one data set (coco, yolo, masks) of several videos, with their images"
 )
@@ -57,7 +60,7 @@ RECORD = ".aotlab-convert.json"
     default=1.0,
     help="with --merge: fraction of the videos to put into train, such as 0.9; the others go to val (default: 1)",
 )
-@internal.output_options(sdk.list_mask_formats())
+@output_options(aotlab_video.list_mask_formats())
 @click.option("--force", is_flag=True, help="replace OUT: a file, or a folder that this command wrote")
 def main(
     masks: Path,
@@ -66,7 +69,7 @@ def main(
     to: str,
     video: Path | None,
     mask_start_number: int | None,
-    mask_format: sdk.MaskFormat | None,
+    mask_format: aotlab_video.MaskFormat | None,
     merge: bool,
     split: float,
     force: bool,
@@ -78,7 +81,7 @@ def main(
     if not 0 < split <= 1:
         raise UsageError(f"--split {split:g}: expected a fraction above 0 and at most 1, for example 0.9")
     if merge and (mask_start_number, mask_format) != (None, None):
-        name = internal.START_NUMBER_OPTION if mask_format is None else internal.FORMAT_OPTION
+        name = aotlab_video.START_NUMBER_OPTION if mask_format is None else aotlab_video.FORMAT_OPTION
         raise UsageError(f"{name}: applies to --video only; remove it")
     if split < 1 and not merge:
         raise UsageError("--split: applies to --merge only; remove it")
@@ -89,10 +92,10 @@ def main(
     if merge and not masks.is_dir():
         raise InputError("not a folder" if masks.exists() else "no such folder", subject=masks)
     values = {name: value for name, value in output_options.items() if value}
-    options = internal.parse_output_options(values, [to])
+    options = aotlab_video.parse_output_options(values, [to])
     clips = find_clips(masks, prefer_results=True) if merge else []
     inputs = [masks, *filter(None, [video]), *(Path(clip.results.video) for clip in clips if clip.results.video)]
-    suffix = "" if merge or to == "masks" else Path(sdk.find_mask_writer(to).file_name).suffix
+    suffix = "" if merge or to == "masks" else Path(aotlab_video.find_mask_writer(to).file_name).suffix
     require_replaceable(output, suffix, inputs, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -137,20 +140,20 @@ def convert(
     output: Path,
     format_name: str,
     statements: Mapping[str, Any] = MappingProxyType({}),
-    options: Mapping[str, Any] = internal.NO_OPTIONS,
+    options: Mapping[str, Any] = aotlab_video.NO_OPTIONS,
 ) -> str:
     """Write the masks of a video in another format; return a text with the numbers of objects and frames.
 
     ``statements``: fields of `VideoInfo` that the user states about the masks. ``options``: those of the format.
     """
     source = open_frames(video, SourceOptions(interlaced=True))
-    info = replace(sdk.VideoInfo.from_source(source), **statements)
-    annotations = sdk.read_annotations(masks, info, check=internal.require_ids)
+    info = replace(aotlab_video.VideoInfo.from_source(source), **statements)
+    annotations = aotlab_video.read_annotations(masks, info, check=aotlab_video.require_ids)
     if format_name == "masks":
         write_masks(annotations, output)
     else:
         length = source.length or max(annotations.frames) + 1
-        writer = sdk.find_mask_writer(format_name)
+        writer = aotlab_video.find_mask_writer(format_name)
         writer.write_file(output, annotations, replace(info, length=length), **options)
         if writer.images:
             store_images(source, annotations, output / "images")

@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
-from aotlab import TrackerOptions, internal, sdk
+import aotlab_video
+from aotlab import TrackerOptions, sdk
 from aotlab.utils.text import format_count
 from aotlab_studio.annotate import open_session
+from aotlab_video.commands.options import output_options
 
 
 @sdk.command("aotlab export-clips")
@@ -23,7 +25,7 @@ from aotlab_studio.annotate import open_session
     default="",
     help="outputs to add to those that each clip has, comma-separated; track --write help lists them all",
 )
-@internal.output_options()
+@output_options()
 def main(folder: Path, *, write: str, **output_options: Any) -> int:
     """Write the corrected masks of one or several videos into their results."""
     from aotlab_studio.batch.batch import Batch
@@ -41,5 +43,5 @@ def main(folder: Path, *, write: str, **output_options: Any) -> int:
         print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):
         print(f"correct clips, or mark them as done, in aotlab annotate {folder}")
-    is_single = sdk.has_results(folder)
+    is_single = aotlab_video.has_results(folder)
     return 1 if exported.problems or (is_single and not exported.names) else 0

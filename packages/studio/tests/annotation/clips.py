@@ -5,9 +5,10 @@ import io
 import numpy as np
 from PIL import Image
 
-from aotlab.sdk import Annotations, Region, encode_rle
+from aotlab.sdk import encode_rle
 from aotlab_testing.drawn_clips import draw_two_squares, write_images
 from aotlab_testing.video import written_video
+from aotlab_video import Annotations, Region
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 truth = draw_two_squares

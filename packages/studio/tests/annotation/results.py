@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.sdk import Results
 from aotlab_studio.convert import main as convert
 from aotlab_studio.review.checks import Check, ReviewedObject, VideoReview
 from aotlab_studio.session.opening import open_document
@@ -18,6 +17,7 @@ from aotlab_studio.utils.files import write_json
 from aotlab_testing.drawn_clips import segment_by_color
 from aotlab_testing.processes import wait_until
 from aotlab_testing.video.stored_results import make_frame
+from aotlab_video import Results
 from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
 from studio.tests.annotation.trackers import TruthTracker
 

@@ -17,9 +17,8 @@ from PIL import Image
 
 from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.internal import digest_video
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.sdk import ObjectClasses, VideoInfo, find_mask_writer, load_plugins, read_annotations
+from aotlab.sdk import load_plugins
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch.clips import find_clips
 from aotlab_studio.document.folder import digest_output, read_results
@@ -32,6 +31,7 @@ from aotlab_testing.drawn_clips import write_plain
 from aotlab_testing.marks import needs_posix, slow
 from aotlab_testing.processes import WAIT_SECONDS, read_line, run_python, start_python, wait_for_event
 from aotlab_testing.small_model import build, draw_stripes, draw_texture
+from aotlab_video import ObjectClasses, VideoInfo, digest_video, find_mask_writer, read_annotations
 from studio.tests.annotation.clips import annotate_labels, draw_folder
 from studio.tests.annotation.results import change_record, store_results
 from studio.tests.annotation.sessions import list_labels, list_tracked_frames, set_mask

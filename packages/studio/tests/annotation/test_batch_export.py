@@ -115,7 +115,7 @@ def test_unusable_folder_of_an_export_rejected(batch, folder, problem):
 def test_killed_export_is_replaced_by_the_next(results, batch, monkeypatch):
     mark_done(batch, "a")
     with monkeypatch.context() as patch:
-        patch.setattr("aotlab.sdk.Results.write", lambda *args: 1 / 0)
+        patch.setattr("aotlab_video.Results.write", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             batch.export_all(["coco"])
     answer = batch.export_all(["coco"])

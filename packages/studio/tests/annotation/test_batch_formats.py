@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from aotlab import write_mask
-from aotlab.sdk import Annotations, ObjectClasses, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
+from aotlab.sdk import encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.session.actions import Export
+from aotlab_video import Annotations, ObjectClasses, Region, VideoInfo, find_mask_writer, read_annotations
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import change_record, write_results
 from studio.tests.annotation.sessions import list_labels

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, RunOptions, TrackerOptions, open_frames, track, write_mask
-from aotlab.internal import list_job_folders
+from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.utils.run_folder import RECORD
 from aotlab_studio import annotate as cli
 from aotlab_studio.batch import clips
@@ -26,6 +25,7 @@ from aotlab_studio.session.actions import ListFramesToCheck
 from aotlab_studio.session.opening import open_document
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_studio.utils.files import STAGED, read_json
+from aotlab_video import RunOptions, list_job_folders, open_frames, track
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, image, truth
 from studio.tests.annotation.results import (
     change_record,
@@ -115,7 +115,7 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path, make_batch):
 def test_clip_is_found_without_listing_the_folder(results, served_list, monkeypatch):
     shown, listed = served_list.get("/clips").json(), []
     monkeypatch.setattr(
-        "aotlab.internal.list_job_folders", lambda folder: listed.append(folder) or list_job_folders(folder)
+        "aotlab_video.list_job_folders", lambda folder: listed.append(folder) or list_job_folders(folder)
     )
     assert {clip["name"] for clip in shown} == {"a", "b", "c"}
     for path in ("/thumbnail/a", "/clip/a/labels/0"):

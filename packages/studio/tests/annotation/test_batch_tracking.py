@@ -6,7 +6,6 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 
-from aotlab.sdk import Results
 from aotlab_studio.batch import open_clips
 from aotlab_studio.batch.batch import TRACKING_FILE, Batch
 from aotlab_studio.document import editing
@@ -15,6 +14,7 @@ from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.session.actions import Describe
 from aotlab_studio.session.opening import open_document
 from aotlab_testing.processes import wait_for_event, wait_until
+from aotlab_video import Results
 from studio.tests.annotation.clips import LENGTH, draw_folder, truth
 from studio.tests.annotation.results import (
     change_record,

@@ -10,10 +10,9 @@ import pytest
 from msgspec.structs import asdict
 from PIL import Image
 
-from aotlab import InputError, open_frames, read_mask, sdk
-from aotlab.internal import format_coco
-from aotlab.runs.built_in_outputs import BUILT_IN_OUTPUTS
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, make_output
+import aotlab_video
+from aotlab import InputError, read_mask
+from aotlab.sdk import encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
@@ -24,6 +23,8 @@ from aotlab_studio.session.uploads import load_upload
 from aotlab_testing.limits import limit_file_size
 from aotlab_testing.marks import needs_compositing, needs_pymatting
 from aotlab_testing.processes import kill_at_call, survives_in_subprocess
+from aotlab_video import Annotations, Region, VideoInfo, format_coco, make_output, open_frames
+from aotlab_video.runs.built_in_outputs import BUILT_IN_OUTPUTS
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, square, truth
 from studio.tests.annotation.sessions import (
     draw,
@@ -170,7 +171,7 @@ def test_export_replaces_only_what_an_export_wrote(session):
     assert (folder / "mine" / "coco.json").read_text() == "kept"
 
 
-class CountedFrames(sdk.Output):
+class CountedFrames(aotlab_video.Output):
     """A text file with names and scores of all frames."""
 
     file_name = "frames.txt"

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import draw_overlay, open_frames
-from aotlab.internal import list_outputs
+from aotlab import draw_overlay
 from aotlab.media.overlay import draw_names
-from aotlab.sdk import VideoInfo, make_output, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import LayerFrame
@@ -21,6 +19,7 @@ from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.session.actions import Export
 from aotlab_studio.session.export import describe_masks
 from aotlab_testing.marks import needs_compositing
+from aotlab_video import VideoInfo, list_outputs, make_output, open_frames, read_annotations
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder
 from studio.tests.annotation.sessions import open_session, set_mask
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab import InputError, Prediction, open_frames
+from aotlab import InputError, Prediction
 from aotlab_studio.session.actions import Export
 from aotlab_testing.marks import slow
 from aotlab_testing.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
+from aotlab_video import open_frames
 from studio.tests.annotation.sessions import open_session, run_job, set_mask
 
 LENGTH = 40

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import PROJECT_FILE
@@ -65,11 +66,11 @@ def test_changed_video_needs_same_video(folder, session, reopen):
 
 
 def test_digest_changes_with_any_image(folder):
-    before, image = internal.digest_video(folder), folder / "00011.png"
+    before, image = aotlab_video.digest_video(folder), folder / "00011.png"
     content = bytearray(image.read_bytes())
     content[len(content) // 2] ^= 1
     image.write_bytes(content)
-    after = internal.digest_video(folder)
+    after = aotlab_video.digest_video(folder)
     assert after["bytes"] == before["bytes"]
     assert after != before
 
@@ -240,19 +241,19 @@ def test_results_open_without_the_masks_they_were_tracked_from(tmp_path, reopen,
 @pytest.mark.parametrize("name", ["c" * 61, "traffic\tlight"])
 def test_results_with_a_long_or_unprintable_class_are_opened(tmp_path, name):
     results = write_results(tmp_path, ["a"]) / "a"
-    change_record(results, classes=sdk.ObjectClasses({1: name}))
+    change_record(results, classes=aotlab_video.ObjectClasses({1: name}))
     with closing(open_document(results)) as document:
         assert document.snapshot.objects[1].class_name == name.replace("\t", "")[:60]
 
 
 def test_attributes_of_results_belong_to_the_object(tmp_path):
     results = write_results(tmp_path, ["a"]) / "a"
-    info = sdk.VideoInfo("a", (HEIGHT, WIDTH), LENGTH)
-    given = sdk.read_annotations(results / "masks", info)
+    info = aotlab_video.VideoInfo("a", (HEIGHT, WIDTH), LENGTH)
+    given = aotlab_video.read_annotations(results / "masks", info)
     given.add_attributes({1: {0: {"name": "Rex", "cut": True}}, 2: {0: {"pose": "up"}, 3: {"pose": "down"}}})
-    sdk.find_mask_writer("coco").write(tmp_path / "given.json", given, info)
+    aotlab_video.find_mask_writer("coco").write(tmp_path / "given.json", given, info)
     (results / "masks" / "00000.png").unlink()  # `track --start 1` ignores the mask before it
-    entries = sdk.Results.read(results).entries[1:]
+    entries = aotlab_video.Results.read(results).entries[1:]
     change_record(results, masks=[str(tmp_path / "given.json")], first_frame=1, entries=entries)
     with closing(open_document(results)) as document:
         objects, state = document.snapshot.objects, document.snapshot.state
@@ -263,7 +264,7 @@ def test_attributes_of_results_belong_to_the_object(tmp_path):
 
 def test_classes_of_results_are_offered(tmp_path, reopen):
     results = write_results(tmp_path, ["a"]) / "a"
-    change_record(results, classes=sdk.ObjectClasses({1: "cat", 2: "dog"}))
+    change_record(results, classes=aotlab_video.ObjectClasses({1: "cat", 2: "dog"}))
     session = reopen(results)
     assert Describe().run(session).classes == ["cat", "dog"]
 

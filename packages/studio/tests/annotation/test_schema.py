@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from aotlab import InputError, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.schema import ClassRule, Schema, list_shades, read_schema
@@ -153,8 +154,10 @@ def test_attributes_of_a_file_are_exported_unchanged(session, document, tmp_path
     load_attributes(document)
     result = Export([name]).run(session)
     assert result.without_attributes == []
-    path = session.archive.parent / sdk.make_output(name).file_name
-    exported = sdk.read_annotations(path, sdk.VideoInfo.from_source(document.frames.source)).attribute_table()
+    path = session.archive.parent / aotlab_video.make_output(name).file_name
+    exported = aotlab_video.read_annotations(
+        path, aotlab_video.VideoInfo.from_source(document.frames.source)
+    ).attribute_table()
     sitting, lying = {"sex": "male", "pose": "sitting"}, {"sex": "male", "pose": "lying"}
     assert exported[1] == {0: sitting, 5: lying}
 

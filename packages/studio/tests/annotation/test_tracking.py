@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from aotlab import InputError, Prediction
-from aotlab.internal import ObjectProbabilities, merge_predictions
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.events import DocumentEvent, FrameEvent, ResultsEvent
@@ -23,6 +22,7 @@ from aotlab_studio.protocol import JobEvent
 from aotlab_studio.session.actions import Describe, Export, ListFramesToCheck, Stop, Track, run_action
 from aotlab_studio.session.session import UnfinishedError
 from aotlab_testing.processes import wait_for_event, wait_until
+from aotlab_video import ObjectProbabilities, merge_predictions
 from studio.tests.annotation.clips import LENGTH, truth
 from studio.tests.annotation.sessions import (
     draw,

@@ -12,15 +12,15 @@ import pytest
 
 from aotlab import InputError
 from aotlab.configs.files import ROOT
-from aotlab.internal import format_coco
-from aotlab.media.coco import compress_rle
-from aotlab.sdk import ObjectClasses, VideoInfo, encode_rle
+from aotlab.sdk import encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.masks import encode_png
 from aotlab_studio.document.timeline import mark_frame
 from aotlab_studio.server import http
 from aotlab_studio.session.actions import Export
 from aotlab_studio.session.uploads import load_upload, read_upload
+from aotlab_video import ObjectClasses, VideoInfo, format_coco
+from aotlab_video.masks.coco import compress_rle
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, annotate_labels, png, truth
 from studio.tests.annotation.results import store_results
 from studio.tests.annotation.sessions import draw, open_session, run_job

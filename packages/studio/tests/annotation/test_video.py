@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from aotlab import InputError, open_frames
-from aotlab.media.video_writer import VideoWriter
+from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.utils.cache import LRUCache
 from aotlab_studio.utils.video import FrameStore
+from aotlab_video import open_frames
+from aotlab_video.sources.video_writer import VideoWriter
 
 LENGTH = 60
 

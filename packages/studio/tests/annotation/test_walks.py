@@ -13,13 +13,13 @@ from PIL import Image
 
 from aotlab import Tracker, TrackerOptions, read_mask
 from aotlab.engine.tracking import tracker as engine
-from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
-from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_testing.browser import iou, needs_browser
 from aotlab_testing.files import SAMPLE
 from aotlab_testing.processes import WAIT_SECONDS, read_line, start_python
+from aotlab_video import VideoInfo, find_mask_writer, read_annotations
+from aotlab_video.commands import track as cli
 from studio.tests.annotation.browser import FRAMES, SEQUENCE, Page
 from studio.tests.annotation.clips import LENGTH, annotate_labels, draw_folder, truth
 from studio.tests.annotation.sessions import open_session

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.internal import format_coco
-from aotlab.media.coco import compress_rle
-from aotlab.sdk import encode_rle, find_mask_writer, list_mask_formats, read_annotations
+from aotlab.sdk import encode_rle
 from aotlab_studio.formats.colors import read_label_map
 from aotlab_studio.formats.cvat import parse_cvat
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_testing.video.sample import SIZE, VIDEO, draw_labels, sample_annotations
+from aotlab_video import find_mask_writer, format_coco, list_mask_formats, read_annotations
+from aotlab_video.masks.coco import compress_rle
 from studio.tests.formats.examples import labelme, png, shape
 
 TRACK = """<annotations><version>1.1</version>

@@ -13,21 +13,12 @@ from pycocotools import mask as coco
 
 from aotlab import InputError, read_mask, write_mask
 from aotlab.configs.files import ROOT
-from aotlab.sdk import (
-    Annotations,
-    Region,
-    VideoInfo,
-    decode_rle,
-    encode_rle,
-    fill_polygons,
-    find_mask_writer,
-    list_mask_formats,
-    read_annotations,
-)
+from aotlab.sdk import decode_rle, encode_rle, fill_polygons
 from aotlab_studio.convert import convert
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from aotlab_testing.video.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
+from aotlab_video import Annotations, Region, VideoInfo, find_mask_writer, list_mask_formats, read_annotations
 from studio.tests.annotation.clips import annotate_labels
 
 OUTLINES = ("cvat polygons", "yolo")

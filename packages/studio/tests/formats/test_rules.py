@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
-from aotlab.internal import require_ids
-from aotlab.media.coco import compress_rle
 from aotlab.media.masks import PALETTE
-from aotlab.sdk import Annotations, Region, encode_rle, find_mask_writer, read_annotations
+from aotlab.sdk import encode_rle
 from aotlab_testing.video.sample import SIZE, VIDEO
+from aotlab_video import Annotations, Region, find_mask_writer, read_annotations, require_ids
+from aotlab_video.masks.coco import compress_rle
 from studio.tests.formats.examples import labelme, png, shape
 
 HEIGHT, WIDTH = SIZE

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.sdk import read_annotations
 from aotlab_testing.video.sample import VIDEO
+from aotlab_video import read_annotations
 from studio.tests.formats.written.write_files import LENGTH, NAMES, draw_labels, list_objects
 
 FOLDER = Path(__file__).parent / "written"

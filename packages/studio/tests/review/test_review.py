@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab import open_frames
-from aotlab.internal import LostObjects
-from aotlab.sdk import ObjectClasses, OutputContext, Results
 from aotlab_studio.batch.batch import Batch
 from aotlab_studio.batch.clips import BatchClip, find_clips
 from aotlab_studio.document.database import Database
@@ -22,6 +19,7 @@ from aotlab_studio.review.output import ReviewFile, draw_thumbnail
 from aotlab_studio.review.signals import ReviewSignals, measure_far, measure_flip, measure_fragment
 from aotlab_studio.utils.files import write_json
 from aotlab_testing.video.stored_results import make_frame
+from aotlab_video import LostObjects, ObjectClasses, OutputContext, Results, open_frames
 from studio.tests.annotation.results import open_clip
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)

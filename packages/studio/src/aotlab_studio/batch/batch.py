@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab.utils.files import writing
 from aotlab_studio.batch.clips import BatchClip, describe_document, find_track_range, list_clips
 from aotlab_studio.batch.export import export_clip, format_problem, list_exports
@@ -123,7 +124,11 @@ class Batch:
                 (self.folder / TRACKING_FILE).unlink(missing_ok=True)
 
     def export_all(
-        self, outputs: Sequence[str], *, options: Mapping[str, Any] = internal.NO_OPTIONS, folder: Path | None = None
+        self,
+        outputs: Sequence[str],
+        *,
+        options: Mapping[str, Any] = aotlab_video.NO_OPTIONS,
+        folder: Path | None = None,
     ) -> ExportedClips:
         """Write the masks of all clips that have any, with the same class ids in all of them.
 
@@ -142,7 +147,7 @@ class Batch:
                 folder.mkdir(exist_ok=True)
                 tempfile.TemporaryFile(dir=folder).close()
         for output in outputs:
-            sdk.make_output(output)
+            aotlab_video.make_output(output)
         with self._export_lock:
             exports = list_exports(list_clips(self.folder), outputs, options)
             classes = dict[str, int | None]()
@@ -169,10 +174,10 @@ class Batch:
 
     def _share_class_ids(self, classes: Mapping[str, int | None], folder: Path | None) -> dict[str, int]:
         """Return the ids of classes, also of those of the list, in whose folder they are stored."""
-        path = (folder or next(iter(self._clips.values())).path.parent) / internal.CLASSES
-        if sdk.has_results(self.folder) and not path.exists():  # no list
-            return internal.add_class_ids({}, classes)
-        return internal.merge_class_ids(path, classes) if classes else {}
+        path = (folder or next(iter(self._clips.values())).path.parent) / aotlab_video.CLASSES
+        if aotlab_video.has_results(self.folder) and not path.exists():  # no list
+            return aotlab_video.add_class_ids({}, classes)
+        return aotlab_video.merge_class_ids(path, classes) if classes else {}
 
     def _track(self, name: str) -> str:
         """Track the range of a clip in both directions; return the error message, empty on success."""

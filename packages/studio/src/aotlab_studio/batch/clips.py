@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from aotlab import InputError, SourceOptions, internal, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab.media.names import IMAGE_SUFFIXES
 from aotlab.utils.run_folder import RECORD
 from aotlab_studio.document.database import PROJECT_FILE
@@ -25,6 +26,7 @@ from aotlab_studio.document.gaps import describe_gaps, flag_left_frames
 from aotlab_studio.protocol import Clip
 from aotlab_studio.review.checks import REVIEW_FILE, VideoReview, list_checks
 from aotlab_studio.utils.files import describe_files, read_json
+from aotlab_video import SourceOptions
 
 NO_RECORD = "no record of its tracking; track it"
 
@@ -50,9 +52,9 @@ class BatchClip:
         return describe_files([self.path, *files])
 
     @cached_property
-    def results(self) -> sdk.Results:
+    def results(self) -> aotlab_video.Results:
         """Results of the clip's tracking; without frames for a video, and for results that are damaged or missing."""
-        empty = sdk.Results(folder=self.path, inputs={}, name=self.name, error=NO_RECORD)
+        empty = aotlab_video.Results(folder=self.path, inputs={}, name=self.name, error=NO_RECORD)
         if self.is_video:
             return replace(empty, status="done", error=None, video=str(self.path))
         try:
@@ -134,8 +136,8 @@ def find_clips(folder: Path, *, prefer_results: bool = False) -> list[BatchClip]
     """
     if not folder.is_dir() or (folder / PROJECT_FILE).exists() or has_results(folder):
         return []
-    results = [BatchClip(folder, path.name) for path in internal.list_job_folders(folder)]
-    videos = [path for path in internal.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
+    results = [BatchClip(folder, path.name) for path in aotlab_video.list_job_folders(folder)]
+    videos = [path for path in aotlab_video.list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
     if not (videos or images):
         return results

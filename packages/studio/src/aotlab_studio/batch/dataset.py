@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aotlab import InputError, internal, open_frames, sdk, write_mask
+import aotlab_video
+from aotlab import InputError, write_mask
 from aotlab.media.masks import VOID
 from aotlab.utils.files import write_bytes
 from aotlab.utils.run_folder import EXPORT_RECORD, MASKS
@@ -18,14 +19,15 @@ from aotlab_studio.batch.clips import BatchClip
 from aotlab_studio.document.document import Document
 from aotlab_studio.formats.yolo import format_labels, format_settings
 from aotlab_studio.utils.files import ExportRecord, read_json, write_json
+from aotlab_video import open_frames
 
 
 class VideoMasks(NamedTuple):
     """A video with its masks."""
 
     name: str
-    source: sdk.FrameSource
-    annotations: sdk.Annotations
+    source: aotlab_video.FrameSource
+    annotations: aotlab_video.Annotations
     digest: str
     """Digest of the video's content, by which copies are found; empty: unknown."""
 
@@ -40,7 +42,7 @@ def merge_clips(
     """
     videos, notes, problems = collect_videos(clips)
     names = {video.name: dict.fromkeys(video.annotations.class_names.values()) for video in videos}
-    for problem in internal.find_class_variants(names):
+    for problem in aotlab_video.find_class_variants(names):
         raise InputError(f"{folder}: {problem}")
     # val is spread evenly over all clips, so that a clip keeps its part if another is left out
     num_val = 0 if train_fraction == 1 else min(max(1, round((1 - train_fraction) * len(clips))), len(clips) - 1)
@@ -87,13 +89,13 @@ def collect_videos(clips: Iterable[BatchClip]) -> tuple[list[VideoMasks], list[s
     return videos, notes, [f"{', '.join(names)}: {text}; left out" for text, names in by_problem.items()]
 
 
-def merge_classes(folder: Path, videos: Sequence[sdk.Annotations]) -> dict[str, int]:
+def merge_classes(folder: Path, videos: Sequence[aotlab_video.Annotations]) -> dict[str, int]:
     """Return class ids by name for the objects of several videos; ids in the batch's file of classes stay."""
-    classes = internal.read_class_ids(folder / internal.CLASSES)
+    classes = aotlab_video.read_class_ids(folder / aotlab_video.CLASSES)
     used = set[str]()
     for masks in videos:
         names = {masks.class_name(object_id) for object_id in masks.objects()}
-        classes = internal.add_class_ids(classes, {name: masks.classes.get(name) for name in sorted(names)})
+        classes = aotlab_video.add_class_ids(classes, {name: masks.classes.get(name) for name in sorted(names)})
         used |= names
     return {name: class_id for name, class_id in classes.items() if name in used}
 
@@ -118,10 +120,10 @@ def read_masks(clip: BatchClip) -> VideoMasks:
     video = results.find_video()
     results.require_same_video(video)
     source = open_frames(video, clip.source_options)
-    info = sdk.VideoInfo.from_source(source)
-    annotations = sdk.read_annotations(clip.project if clip.is_video else clip.path, info)
+    info = aotlab_video.VideoInfo.from_source(source)
+    annotations = aotlab_video.read_annotations(clip.project if clip.is_video else clip.path, info)
     annotations.classes = results.classes.class_ids | annotations.classes
-    fingerprint = internal.digest_video(video) if clip.is_video else results.fingerprint
+    fingerprint = aotlab_video.digest_video(video) if clip.is_video else results.fingerprint
     return VideoMasks(clip.name, source, annotations, fingerprint.get("sha256", ""))
 
 
@@ -148,8 +150,8 @@ def write_merged_coco(part: str, videos: Sequence[VideoMasks], output: Path) -> 
     images, annotations = merged["images"], merged["annotations"]
     for video_id, (name, source, masks, _) in enumerate(videos, start=1):
         paths = store_images(source, masks, output / part / "images" / name)
-        info = sdk.VideoInfo(name, source.size, source.length, str(source.rate))
-        tree = internal.format_coco(masks, info)
+        info = aotlab_video.VideoInfo(name, source.size, source.length, str(source.rate))
+        tree = aotlab_video.format_coco(masks, info)
         ids = {}
         merged["categories"] = tree["categories"]  # the same for all videos
         merged["videos"] += [{**video, "id": video_id} for video in tree["videos"]]
@@ -178,7 +180,7 @@ MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks":
 """Writers of one part of a data set, by format; ``train`` is written first, then ``val``."""
 
 
-def write_masks(annotations: sdk.Annotations, folder: Path) -> None:
+def write_masks(annotations: aotlab_video.Annotations, folder: Path) -> None:
     """Write the masks of a video as PNGs of object ids, named like its frames."""
     max_id = annotations.objects()[-1]
     for frame in annotations.frames:
@@ -189,11 +191,11 @@ def write_masks(annotations: sdk.Annotations, folder: Path) -> None:
         write_mask(folder / f"{annotations.frame_name(frame)}.png", mask, max_id=max_id)
 
 
-def store_images(source: sdk.FrameSource, annotations: sdk.Annotations, folder: Path) -> list[Path]:
+def store_images(source: aotlab_video.FrameSource, annotations: aotlab_video.Annotations, folder: Path) -> list[Path]:
     """Store the annotated frames of a video; return their paths."""
     frames = zip(range(max(annotations.frames) + 1), source, strict=False)
     return [
-        internal.store_frame(source, index, image, folder / source.frame_name(index))
+        aotlab_video.store_frame(source, index, image, folder / source.frame_name(index))
         for index, image in frames
         if index in annotations.frames
     ]

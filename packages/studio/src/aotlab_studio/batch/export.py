@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab.utils.files import list_files
 from aotlab.utils.locks import locked
 from aotlab.utils.run_folder import EXPORT_RECORD, MASKS, RECORD
@@ -70,7 +71,7 @@ def _plan_export(clip: BatchClip, document: Document, outputs: Sequence[str], op
         raise InputError(warning)
     if not document.snapshot.annotated_frames:
         return ClipExport(clip, "no masks")
-    kinds = {name: sdk.make_output(name) for name in internal.list_outputs()}
+    kinds = {name: aotlab_video.make_output(name) for name in aotlab_video.list_outputs()}
     exported = top_level_names(read_json(clip.export_folder / EXPORT_RECORD, ExportRecord).files)
     current = {name for name, kind in kinds.items() if kind.file_name in exported}
     if not clip.is_video:
@@ -124,33 +125,35 @@ def export_clip(export: ClipExport, document: Document, classes: Mapping[str, in
             record.source_digest = digest_output(folder)
             replaced = _list_replaced(clip.results, names, document.frames, {*list_files(staging)})
             _correct_results(export, snapshot, exported, classes, staging).write(staging)
-            removed = {internal.SOFT, internal.STATE_FILE, *top_level_names(replaced)}
+            removed = {aotlab_video.SOFT, aotlab_video.STATE_FILE, *top_level_names(replaced)}
             record.removed = sorted(removed.difference(os.listdir(staging)))
         add_record(staging, record, replaced=replaced)
 
 
 def _correct_results(
     export: ClipExport, snapshot: Snapshot, exported: ExportedMasks, classes: Mapping[str, int], staging: Path
-) -> sdk.Results:
+) -> aotlab_video.Results:
     """Return tracked results with the frames and outputs of an export, whose files are in a folder."""
     results = export.clip.results
     class_names, attributes = snapshot.describe_objects()
     names = {entry["name"] for entry in exported.entries}
-    files = {name: internal.list_patterns(staging, entries, names) for name, entries in exported.outputs.items()}
+    files = {name: aotlab_video.list_patterns(staging, entries, names) for name, entries in exported.outputs.items()}
     outputs = {**results.outputs, **files}
     del outputs[MASKS]  # which all results have
     return replace(
         results, entries=exported.entries, frames=len(exported.entries), outputs=outputs,
         objects=sorted(snapshot.objects),
         output_options=results.output_options | {
-            name: internal.select_options(name, export.options[name]) for name in exported.outputs
+            name: aotlab_video.select_options(name, export.options[name]) for name in exported.outputs
         },
-        classes=sdk.ObjectClasses(class_names, {**classes}, attributes), protected=True, outdated=False,
+        classes=aotlab_video.ObjectClasses(class_names, {**classes}, attributes), protected=True, outdated=False,
         status="done", error=None,
     )  # fmt: skip
 
 
-def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameStore, written: Set[str]) -> set[str]:
+def _list_replaced(
+    results: aotlab_video.Results, names: Collection[str], frames: FrameStore, written: Set[str]
+) -> set[str]:
     """Return the files of tracked results that an export of these outputs replaces.
 
     In a folder, these are the files named after a frame, and those that the export has ``written``.
@@ -158,7 +161,7 @@ def _list_replaced(results: sdk.Results, names: Collection[str], frames: FrameSt
     frame_names = {frames.source.frame_name(index) for index in range(frames.count)}
     replaced = {RECORD, results.journal}
     outputs = top_level_names(file for name in names for file in results.outputs.get(name, ()))
-    for entry in (MASKS, internal.SOFT, *outputs):
+    for entry in (MASKS, aotlab_video.SOFT, *outputs):
         files = [*list_files(results.folder, entry)]
         replaced.update(file for file in files if file == entry or Path(file).stem in frame_names or file in written)
     return replaced

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from aotlab import InputError, internal
+import aotlab_video
+from aotlab import InputError
 from aotlab.utils.text import format_count
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
@@ -443,7 +444,7 @@ class ChangeObject(Edit, frozen=True):
                     item = replace(item, name=item.class_name or f"object {item.id}")
                 objects[object_id] = schema.color_object(item, objects) if self.color is None else item
                 classes |= {item.class_name: None} if item.class_name else {}
-            changes = Changes(objects, classes=internal.add_class_ids(snapshot.state.classes, classes))
+            changes = Changes(objects, classes=aotlab_video.add_class_ids(snapshot.state.classes, classes))
             names = ", ".join(snapshot.objects[key].name for key in (self.object_id, *self.others))
             document.edit(f"change {names}", changes)
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from aotlab import sdk
+import aotlab_video
 from aotlab_studio.document.schema import Schema
 from aotlab_studio.document.scores import Score
 
 
 @dataclass(eq=False)
-class SchemaAnnotations(sdk.Annotations):
+class SchemaAnnotations(aotlab_video.Annotations):
     """Annotations with the classes that objects may have."""
 
     schema: Schema = field(default_factory=Schema)
 
 
 @dataclass(frozen=True)
-class ExportContext(sdk.OutputContext):
+class ExportContext(aotlab_video.OutputContext):
     """Video of an output with the schema and the scores of a project."""
 
     schema: Schema = field(default_factory=Schema)
@@ -31,6 +31,6 @@ class ExportContext(sdk.OutputContext):
         return SchemaAnnotations(**{item.name: getattr(made, item.name) for item in fields(made)}, schema=self.schema)
 
 
-def find_schema(annotations: sdk.Annotations) -> Schema:
+def find_schema(annotations: aotlab_video.Annotations) -> Schema:
     """Return the classes that objects may have; an empty schema if the annotations have none."""
     return annotations.schema if isinstance(annotations, SchemaAnnotations) else Schema()

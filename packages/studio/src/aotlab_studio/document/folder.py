@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from aotlab import InputError, SourceOptions, internal, sdk
+import aotlab_video
+from aotlab import InputError, sdk
 from aotlab.utils.files import writing
 from aotlab.utils.locks import locked
 from aotlab.utils.run_folder import EXPORT_RECORD, RECORD, UNMOVED, read_record
@@ -22,6 +23,7 @@ from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.log import NonNegativeInt, digest_values
 from aotlab_studio.utils.files import ExportRecord, describe_files, encode_json, read_json, recover_export
 from aotlab_studio.utils.video import FrameStore
+from aotlab_video import SourceOptions
 
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
@@ -92,7 +94,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
         raise InputError(f"--project {project}: {path} is a project already; remove the option")
     stored_path = read_header(Database.open(path)).video.path
     for video in (path / stored_path, Path(os.path.realpath(path)).parent / Path(stored_path).name):
-        if os.path.exists(video) and not sdk.has_results(video):  # not the results, whose name is the same
+        if os.path.exists(video) and not aotlab_video.has_results(video):  # not the results, whose name is the same
             return Path(os.path.realpath(video)), path
     remedy = f"put it next to the project, or open the video with --project {path}"
     raise InputError(f"{path}: its video {Path(stored_path).name} is missing; {remedy}")
@@ -104,7 +106,7 @@ def require_no_renamed_project(video: Path, folder: Path) -> None:
         stored = None
         with suppress(InputError):  # a damaged project is not offered
             stored = read_header(Database.open(other)).video if has_project(other) else None
-        if stored and not (other / stored.path).exists() and stored.source == internal.digest_video(video):
+        if stored and not (other / stored.path).exists() and stored.source == aotlab_video.digest_video(video):
             problem = f"the project {other.name} beside it was made for this video, which was renamed"
             remedy = f"rename the project to {folder.name}, or move it away to start a new one"
             raise InputError(f"{video.name}: {problem}; {remedy}")
@@ -125,17 +127,17 @@ def complete_export(folder: Path) -> None:
 def has_results(folder: Path) -> bool:
     """Return whether a path is a folder of results of `aotlab track`, after a killed export to it is completed."""
     complete_export(folder)
-    return sdk.has_results(folder)
+    return aotlab_video.has_results(folder)
 
 
-def read_results(folder: Path) -> sdk.Results | None:
+def read_results(folder: Path) -> aotlab_video.Results | None:
     """Return the results of `aotlab track` in a folder, after a killed export to it is completed; None for other paths.
 
     Raises `InputError` for damaged ones.
     """
     folder = Path(os.path.realpath(folder))
     complete_export(folder)
-    return sdk.Results.read(folder)
+    return aotlab_video.Results.read(folder)
 
 
 def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
@@ -145,7 +147,7 @@ def digest_output(folder: Path, video: StoredVideo | None = None) -> str:
     keeps it.
     """
     folder = Path(os.path.realpath(folder))
-    names = (RECORD, sdk.Results.journal, EXPORT_RECORD)
+    names = (RECORD, aotlab_video.Results.journal, EXPORT_RECORD)
     digest, sha256 = _digest_results(folder, describe_files([folder / name for name in names]))
     is_other = video is not None and sha256 not in ("", video.source.get("sha256"))
     return "" if is_other else digest
@@ -191,7 +193,7 @@ def write_header(database: Database, frames: FrameStore, *, same_video: bool = F
     path = os.path.realpath(frames.path)
     with suppress(ValueError):  # on another drive of Windows
         path = os.path.relpath(path, os.path.realpath(database.folder))
-    video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, internal.digest_video(frames.path))
+    video = StoredVideo(path.replace(os.sep, "/"), frames.count, frames.size, aotlab_video.digest_video(frames.path))
     estimated = frames.source.levels is not None and frames.source.levels.estimated
     options = frames.source.options.to_json()
     video.options = {name: value for name, value in options.items() if not (estimated and name == "levels")}

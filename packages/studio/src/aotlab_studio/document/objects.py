@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from aotlab import InputError, sdk
+import aotlab_video
+from aotlab import InputError
 
 MAX_OBJECTS = 1000
 MAX_CLASS_ID = 2**31
@@ -45,7 +46,7 @@ def clean_name(text: str) -> str:
     return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
-def clean_classes(annotations: sdk.Annotations) -> sdk.Annotations:
+def clean_classes(annotations: aotlab_video.Annotations) -> aotlab_video.Annotations:
     """Return loaded masks with valid class names, without `NO_CLASS`; raise `InputError` for a large class id."""
     names = {object_id: clean_name(name) for object_id, name in annotations.class_names.items()}
     classes = {clean_name(name): class_id for name, class_id in annotations.classes.items()}
@@ -59,13 +60,13 @@ def clean_classes(annotations: sdk.Annotations) -> sdk.Annotations:
     )
 
 
-def list_names(table: sdk.AttributeTable) -> dict[int, str]:
+def list_names(table: aotlab_video.AttributeTable) -> dict[int, str]:
     """Return the names of loaded objects that have the attribute ``name``."""
     first = ((object_id, next(iter(by_frame.values()))) for object_id, by_frame in table.items())
     return {object_id: clean_name(str(values["name"])) for object_id, values in first if values.get("name")}
 
 
-def list_attributes(table: sdk.AttributeTable) -> dict[int, dict[int, Mapping[str, Any]]]:
+def list_attributes(table: aotlab_video.AttributeTable) -> dict[int, dict[int, Mapping[str, Any]]]:
     """Return the attributes of loaded objects by object and the frame from which they hold, without the names."""
     attributes: dict[int, dict[int, Mapping[str, Any]]] = {
         object_id: {

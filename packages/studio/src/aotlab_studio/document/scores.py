@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aotlab import internal
+import aotlab_video
 
 
 class Signals(Struct, frozen=True, array_like=True):
@@ -40,7 +40,7 @@ class Score(Struct, frozen=True, array_like=True):
     @property
     def visible(self) -> bool:
         """Whether the object has pixels, with enough confidence."""
-        return self.area > 0 and self.confidence >= internal.LostObjects.MIN_CONFIDENCE
+        return self.area > 0 and self.confidence >= aotlab_video.LostObjects.MIN_CONFIDENCE
 
 
 def measure_scores(
@@ -77,4 +77,4 @@ def clip_scores(scores: Mapping[int, Score], labels: np.ndarray) -> dict[int, Sc
 def find_lost_runs(seen: Mapping[int, bool]) -> list[list[int]]:
     """Return the runs of at least `LostObjects.FRAMES` frames on which an object is not seen."""
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
-    return [run for visible, run in runs if not visible and len(run) >= internal.LostObjects.FRAMES]
+    return [run for visible, run in runs if not visible and len(run) >= aotlab_video.LostObjects.FRAMES]

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec import structs
 
-from aotlab import InputError, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab_studio.document.log import Changes, FrameRange, Layer, Log, State, digest_values
 from aotlab_studio.document.masks import LayerFrame, MaskStore, TrackedMaskStore
 from aotlab_studio.document.objects import ObjectInfo
@@ -77,9 +78,9 @@ class Snapshot:
         """First and last frame that may be changed. Other frames were left out by `aotlab track`."""
         return self.state.ranges.get("job") or (0, self.count - 1)
 
-    def describe_objects(self) -> tuple[dict[int, str], sdk.AttributeTable]:
+    def describe_objects(self) -> tuple[dict[int, str], aotlab_video.AttributeTable]:
         """Return class names by object, and attributes by object and frame. A given name is the attribute ``name``."""
-        table: sdk.AttributeTable = {}
+        table: aotlab_video.AttributeTable = {}
         for item in self.objects.values():
             attributes = {**self.state.attributes.get(item.id, {})}
             if item.name not in (item.class_name, f"object {item.id}"):

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import chain
 
-from aotlab import internal
+import aotlab_video
 from aotlab_studio.document.scores import find_lost_runs
 from aotlab_studio.document.snapshot import Snapshot
 
@@ -24,7 +24,7 @@ def mark_frames(snapshot: Snapshot) -> dict[int, str]:
 
 def mark_frame(snapshot: Snapshot, index: int) -> dict[int, str]:
     """Return the mark of each object on one frame."""
-    frames, reach = snapshot.annotated_frames, internal.LostObjects.FRAMES
+    frames, reach = snapshot.annotated_frames, aotlab_video.LostObjects.FRAMES
     place = bisect_left(frames, index)
     near = frames[max(0, place + 1 - reach) : place + reach]
     return _mark_neighbors(snapshot, near).get(index, dict.fromkeys(snapshot.objects, UNKNOWN))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+import aotlab_video
 from aotlab import sdk
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def decode_png(text: str, size: Size | None = None) -> np.ndarray:
     Raises `InputError` for another size than ``size``.
     """
     with sdk.decode_image(BytesIO(base64.b64decode(text.rpartition(",")[2], validate=True))) as image:
-        sdk.require_size(image.height, image.width, size or (image.height, image.width))
+        aotlab_video.require_size(image.height, image.width, size or (image.height, image.width))
         has_alpha = "A" in image.getbands() or "transparency" in image.info
         return np.array(image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")) > 0
 

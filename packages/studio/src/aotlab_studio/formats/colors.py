@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+import aotlab_video
 from aotlab import InputError, sdk
 from aotlab.media.masks import PALETTE
 from aotlab_studio.formats import Size, read_class_names
@@ -33,15 +34,15 @@ def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray |
         if image.mode not in ("RGB", "RGBA"):
             return None
         image.seek(page or 0)
-        sdk.require_size(image.height, image.width, size)  # before it is decoded
+        aotlab_video.require_size(image.height, image.width, size)  # before it is decoded
         return np.array(image.convert("RGB"))
 
 
 def parse_colors(
-    names: Iterable[tuple[tuple[Path, int | None], sdk.ParsedRegion]], label_map: LabelMap, size: Size
-) -> list[sdk.ParsedRegion]:
+    names: Iterable[tuple[tuple[Path, int | None], aotlab_video.ParsedRegion]], label_map: LabelMap, size: Size
+) -> list[aotlab_video.ParsedRegion]:
     """Return the objects of colored masks, given by file and page with the frames that they belong to."""
-    regions = list[sdk.ParsedRegion]()
+    regions = list[aotlab_video.ParsedRegion]()
     for (path, page), frame in names:
         with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
             if (image := read_colors(path, size, page)) is None:

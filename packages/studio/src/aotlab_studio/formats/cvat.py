@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
+import aotlab_video
 from aotlab import sdk
 from aotlab.utils.files import write_bytes
 from aotlab_studio import formats
@@ -25,7 +26,7 @@ TYPED_TEXT = r"true|false|0|-?[1-9][0-9]{0,17}"
 """Text of a boolean or an integer, which other programs may write as text."""
 
 
-def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
+def parse_cvat(root: Element, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile:
     """Return the objects on annotated frames. Of tracks, only key frames count, as CVAT interpolates the others.
 
     Shapes and tracks of one label and group are one object. Without a group, each track is an object; but CVAT writes
@@ -36,8 +37,8 @@ def parse_cvat(root: Element, video: sdk.VideoInfo) -> sdk.ParsedFile:
     original_size = root.find(".//original_size")
     if original_size is not None:
         height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
-        sdk.require_size(height, width, size)
-    parser, source = sdk.RegionParser(size), _read_source(root)
+        aotlab_video.require_size(height, width, size)
+    parser, source = aotlab_video.RegionParser(size), _read_source(root)
     _parse_tracks(root, source, parser)
     _parse_images(root, source, parser)
     labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
@@ -59,7 +60,7 @@ def _select_task(root: Element, video: str) -> None:
         task.findtext("id", ""): [task.findtext("name", ""), PurePosixPath(task.findtext("source", "")).name]
         for task in tasks
     }
-    selected = sdk.select_video(names, video)
+    selected = aotlab_video.select_video(names, video)
     for parent, element in [*((root, element) for element in root), *((tasks, task) for task in tasks)]:
         if element.get("task_id", element.findtext("id") or selected) != selected:
             parent.remove(element)
@@ -88,7 +89,7 @@ def _find_group(element: Element, source: _Source) -> Hashable:
     group = int(element.get("group_id", 0))
     if not group or source.is_own:
         return group or None
-    return sdk.GroupKey(element.get("label", ""), group)
+    return aotlab_video.GroupKey(element.get("label", ""), group)
 
 
 def _is_shape(track: Element, source: _Source) -> bool:
@@ -101,7 +102,7 @@ def _is_shape(track: Element, source: _Source) -> bool:
     return visible[0].tag == "mask" or str(frame) in source.last_frames or frame + source.step in following
 
 
-def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -> bytes:
+def format_cvat(annotations: aotlab_video.Annotations, video: aotlab_video.VideoInfo, kind: str) -> bytes:
     """Return CVAT 1.1; ``group_id`` is the object id.
 
     Args:
@@ -124,7 +125,7 @@ def format_cvat(annotations: sdk.Annotations, video: sdk.VideoInfo, kind: str) -
     return formats.encode_xml(f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
-def _add_images(root: Element, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
+def _add_images(root: Element, annotations: aotlab_video.Annotations, video: aotlab_video.VideoInfo) -> None:
     """Add an image for each frame, with a mask for each object."""
     height, width = annotations.size
     for frame in sorted(annotations.frames):
@@ -142,7 +143,7 @@ def _add_images(root: Element, annotations: sdk.Annotations, video: sdk.VideoInf
                 _add_attributes(_add(image, "mask", shape), region.attributes)
 
 
-def _add_tracks(root: Element, annotations: sdk.Annotations, length: int) -> None:
+def _add_tracks(root: Element, annotations: aotlab_video.Annotations, length: int) -> None:
     """Add tracks of polygons. The first track of an object has the largest part on each frame."""
     parts: dict[tuple[int, int], dict[int, tuple[str, Mapping[str, object]]]] = defaultdict(dict)
     for frame, region in annotations.regions():
@@ -162,7 +163,7 @@ def _add_tracks(root: Element, annotations: sdk.Annotations, length: int) -> Non
         _add_attributes(track, dict(sorted(set(first).intersection(*others))))
 
 
-def _describe_labels(annotations: sdk.Annotations, kind: str) -> list[dict[str, Any]]:
+def _describe_labels(annotations: aotlab_video.Annotations, kind: str) -> list[dict[str, Any]]:
     """Return the classes of the schema and the objects. Attributes are checkboxes or text; CVAT ignores keys."""
     checkboxes: dict[str, dict[str, bool]] = {name: {} for name in annotations.class_ids()}
     for _, region in annotations.regions():
@@ -212,7 +213,7 @@ def _add_elements(parent: Element, content: Mapping[str, Any]) -> None:
                 element.text = str(item)
 
 
-def _parse_tracks(root: Element, source: _Source, parser: sdk.RegionParser) -> None:
+def _parse_tracks(root: Element, source: _Source, parser: aotlab_video.RegionParser) -> None:
     """Add the shapes of tracks, lowest ``z_order`` first."""
     shapes_of_tracks = []
     for index, track in enumerate(root.iter("track")):
@@ -223,7 +224,7 @@ def _parse_tracks(root: Element, source: _Source, parser: sdk.RegionParser) -> N
             key, is_shape = _find_group(track, source), _is_shape(track, source)
         if not is_shape:
             key = key or ("track", track.get("id", index))
-        region = sdk.ParsedRegion(None, None, track.get("label", ""), key, attributes=_parse_attributes(track))
+        region = aotlab_video.ParsedRegion(None, None, track.get("label", ""), key, attributes=_parse_attributes(track))
         # tracks of masks, shapes, and all of aotlab, end after each shape although the object may be on the next frame
         is_stated = not (is_shape or source.is_own) and {shape.tag for shape in visible} in ({"polygon"}, {"box"})
         shapes_of_tracks += [(shape, region, place) for shape in (shapes if is_stated else visible)]
@@ -237,31 +238,31 @@ def _parse_tracks(root: Element, source: _Source, parser: sdk.RegionParser) -> N
                 _add_shape(shape, region, parser)
 
 
-def _parse_images(root: Element, source: _Source, parser: sdk.RegionParser) -> None:
+def _parse_images(root: Element, source: _Source, parser: aotlab_video.RegionParser) -> None:
     """Add the shapes of CVAT for images, lowest ``z_order`` first."""
-    sdk.require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
+    aotlab_video.require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
     for image in root.iter("image"):
         place = f"image {image.get('name') or image.attrib['id']}"
         with parser.locate(place):
-            sdk.require_size(int(image.attrib["height"]), int(image.attrib["width"]), parser.size)
+            aotlab_video.require_size(int(image.attrib["height"]), int(image.attrib["width"]), parser.size)
             frame, name = int(image.attrib["id"]), image.get("name", "")
         shapes = [shape for shape in image if shape.tag not in NO_SHAPES]
         if not shapes:
-            parser.add_absent(sdk.ParsedRegion(frame, None, image=name))
+            parser.add_absent(aotlab_video.ParsedRegion(frame, None, image=name))
         numbered = sorted(enumerate(shapes, start=1), key=lambda item: _parse_z_order(item[1], parser))
         for count, shape in numbered:
             with parser.skip_unreadable(f"{place}, shape {count}"):
                 key, attributes = _find_group(shape, source), _parse_attributes(shape)
-                region = sdk.ParsedRegion(frame, None, shape.get("label", ""), key, name, attributes)
+                region = aotlab_video.ParsedRegion(frame, None, shape.get("label", ""), key, name, attributes)
                 _add_shape(shape, region, parser)
 
 
-def _parse_z_order(shape: Element, parser: sdk.RegionParser) -> int:
+def _parse_z_order(shape: Element, parser: aotlab_video.RegionParser) -> int:
     with parser.locate(f"{shape.tag} on frame {shape.get('frame', '?')}"):
         return int(shape.get("z_order", 0))
 
 
-def _add_shape(shape: Element, region: sdk.ParsedRegion, parser: sdk.RegionParser) -> None:
+def _add_shape(shape: Element, region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
     """Add a region with the mask or box of a shape."""
     if shape.tag == "polygon":
         parser.add(replace(region, rle=parser.fill([formats.parse_numbers(shape.attrib["points"])])))
@@ -284,8 +285,10 @@ def _parse_mask(shape: Element, size: Size) -> np.ndarray:
     return formats.place_mask(inside.reshape(height, width), left, top, size)
 
 
-def _write_cvat(path: Path, masks: sdk.Annotations, video: sdk.VideoInfo, *, polygons: bool = False) -> None:
+def _write_cvat(
+    path: Path, masks: aotlab_video.Annotations, video: aotlab_video.VideoInfo, *, polygons: bool = False
+) -> None:
     write_bytes(path, format_cvat(masks, video, "polygon" if polygons else "mask"))
 
 
-CVAT = sdk.MaskWriter("cvat.xml", "CVAT: masks of images, or tracks of polygons", _write_cvat, attributes=True)
+CVAT = aotlab_video.MaskWriter("cvat.xml", "CVAT: masks of images, or tracks of polygons", _write_cvat, attributes=True)

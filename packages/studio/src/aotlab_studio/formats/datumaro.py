@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from aotlab import internal, sdk
+import aotlab_video
+from aotlab import sdk
 from aotlab_studio.formats import Size
 
 
@@ -16,22 +17,22 @@ def is_datumaro(tree: Any) -> bool:
     return isinstance(tree, dict) and {"categories", "items"} <= tree.keys()
 
 
-def parse_datumaro(tree: Any, size: Size) -> sdk.ParsedFile:
+def parse_datumaro(tree: Any, size: Size) -> aotlab_video.ParsedFile:
     """Return the objects and class ids of a file. Objects have a ``track_id``, or else a group or a class.
 
     CVAT writes also the frames of tracks that it interpolates; only key frames are read.
     """
     labels = [str(label["name"]) for label in (tree["categories"].get("label") or {}).get("labels", ())]
     items = [(item, (item.get("image") or {}).get("path") or item["id"]) for item in tree["items"]]
-    sdk.require_different_images([name for _, name in items])
-    parser = sdk.RegionParser(size)
+    aotlab_video.require_different_images([name for _, name in items])
+    parser = aotlab_video.RegionParser(size)
     for item, name in items:
         frame = (item.get("attr") or {}).get("frame")
         with parser.locate(name):
             height, width = (item.get("image") or {}).get("size") or size
-            sdk.require_size(height, width, size)
+            aotlab_video.require_size(height, width, size)
         if not item["annotations"]:
-            parser.add_absent(sdk.ParsedRegion(frame, None, image=name))
+            parser.add_absent(aotlab_video.ParsedRegion(frame, None, image=name))
         for count, record in enumerate(item["annotations"], start=1):
             with parser.skip_unreadable(f"{name}, annotation {count}"):
                 attributes, label_id, group = (
@@ -40,15 +41,17 @@ def parse_datumaro(tree: Any, size: Size) -> sdk.ParsedFile:
                     record.get("group"),
                 )
                 label = "" if label_id is None else labels[label_id]
-                key = internal.read_object_key(record)
-                key = sdk.GroupKey(label, group) if key is None and group else key
-                others = internal.parse_attributes(attributes)
-                region = sdk.ParsedRegion(frame, None, label, key, name, others)
+                key = aotlab_video.read_object_key(record)
+                key = aotlab_video.GroupKey(label, group) if key is None and group else key
+                others = aotlab_video.parse_attributes(attributes)
+                region = aotlab_video.ParsedRegion(frame, None, label, key, name, others)
                 _add_annotation(record, region, parser)
     return parser.finish({name: index for index, name in enumerate(labels)})
 
 
-def _add_annotation(record: Mapping[str, Any], region: sdk.ParsedRegion, parser: sdk.RegionParser) -> None:
+def _add_annotation(
+    record: Mapping[str, Any], region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser
+) -> None:
     """Add a region with the mask or box of an annotation."""
     kind, attributes = record["type"], region.attributes
     if attributes.get("outside") is True:
@@ -57,7 +60,7 @@ def _add_annotation(record: Mapping[str, Any], region: sdk.ParsedRegion, parser:
         parser.leave_out("annotation", "between key frames")
     elif kind == "mask":
         height, width = record["rle"]["size"]
-        sdk.require_size(height, width, parser.size)
+        aotlab_video.require_size(height, width, parser.size)
         parser.add(replace(region, rle=sdk.parse_rle(record["rle"]["counts"], parser.size)))
     elif kind == "polygon":
         parser.add(replace(region, rle=parser.fill([record["points"]])))

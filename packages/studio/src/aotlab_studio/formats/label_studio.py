@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
+import aotlab_video
 from aotlab import sdk
 from aotlab.media.names import IMAGE_SUFFIXES
 from aotlab.utils.files import write_bytes
@@ -40,16 +41,16 @@ def is_task(tree: Any) -> bool:
     return isinstance(tree, dict) and "data" in tree and ("annotations" in tree or "predictions" in tree)
 
 
-def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> sdk.ParsedFile:
+def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> aotlab_video.ParsedFile:
     """Return the objects of the results from `_list_results`. Regions with one id in several tasks are one object."""
     all_tasks = [(_find_image(task["data"]), _list_results(task)) for task in json_tasks]
     tasks = [(image, _list_regions(results[0]), results[1:]) for image, results in all_tasks if results]
-    sdk.require_different_images([image for image, *_ in tasks])
+    aotlab_video.require_different_images([image for image, *_ in tasks])
     uses = Counter(name for _, regions, _ in tasks for name in {str(result.get("id")) for _, result in regions})
-    parser = sdk.RegionParser(size)
+    parser = aotlab_video.RegionParser(size)
     for image, regions, others in tasks:
         if not regions:
-            parser.add_absent(sdk.ParsedRegion(None, None, image=image))
+            parser.add_absent(aotlab_video.ParsedRegion(None, None, image=image))
         with parser.locate(image):
             for _ in filter(None, others):
                 parser.leave_out("annotation", "of an image that has another one")
@@ -61,14 +62,14 @@ def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> sdk.
                 for _ in names[1:]:
                     parser.leave_out("class name", "of a region that has another one")
                 class_name = str(names[0]) if names else ""
-                _add_result(result, sdk.ParsedRegion(None, None, class_name, key, image), parser)
+                _add_result(result, aotlab_video.ParsedRegion(None, None, class_name, key, image), parser)
     predictions = (prediction for task in json_tasks for prediction in task.get("predictions") or ())
     is_own = any(prediction.get("model_version") == MODEL_VERSION for prediction in predictions)
     is_video = any(result.get("type") == VIDEO_BOXES for _, regions, _ in tasks for _, result in regions)
     return parser.finish(counts_from_zero=is_own or is_video)
 
 
-def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> list[dict[str, Any]]:
+def format_label_studio(annotations: aotlab_video.Annotations, video: aotlab_video.VideoInfo) -> list[dict[str, Any]]:
     """Return predictions: a task for each frame with a brush mask for each object."""
     (height, width), tasks = annotations.size, []
     for frame in sorted(annotations.frames):
@@ -91,7 +92,7 @@ def format_label_studio(annotations: sdk.Annotations, video: sdk.VideoInfo) -> l
     return tasks
 
 
-def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
+def _write(path: Path, annotations: aotlab_video.Annotations, video: aotlab_video.VideoInfo) -> None:
     """Write the predictions, and beside them the labeling interface that shows them."""
     write_json(path, format_label_studio(annotations, video))
     classes = find_schema(annotations).list_classes(annotations.class_ids())
@@ -111,7 +112,7 @@ def _format_interface(classes: Iterable[ClassRule]) -> str:
     return f"{tostring(root, encoding='unicode')}\n"
 
 
-LABEL_STUDIO = sdk.MaskWriter("label_studio.json", "Label Studio, predictions", _write)
+LABEL_STUDIO = aotlab_video.MaskWriter("label_studio.json", "Label Studio, predictions", _write)
 
 
 def _find_image(data: dict[str, Any]) -> str:
@@ -145,7 +146,7 @@ def _find_label(result: dict[str, Any]) -> Any:
     return value.get(result.get("type")) or value.get("labels") if isinstance(value, dict) else None
 
 
-def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.RegionParser) -> None:
+def _add_result(result: dict[str, Any], region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
     """Add a region with the mask or box of a result."""
     kind, value, (height, width) = str(result.get("type")), result["value"], parser.size
     if kind == VIDEO_BOXES:
@@ -163,7 +164,7 @@ def _add_result(result: dict[str, Any], region: sdk.ParsedRegion, parser: sdk.Re
     if not shape or rotated or on_rotated:
         parser.leave_out("shape", f"of kind {rotated}{kind}{on_rotated}")
         return
-    sdk.require_size(result["original_height"], result["original_width"], parser.size)
+    aotlab_video.require_size(result["original_height"], result["original_width"], parser.size)
     if shape == "polygon":
         points = [side for x, y in value["points"] for side in (x / 100 * width, y / 100 * height)]
         parser.add(replace(region, rle=parser.fill([points])))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError, sdk
 from aotlab.utils.files import read_json, read_text, write_bytes
 from aotlab_studio.utils.files import write_json
 
@@ -18,14 +19,14 @@ IGNORED = 10 * IDS_PER_CLASS
 """Object id of undecided pixels, where people and cars are not annotated."""
 
 
-def number_frames(video: sdk.VideoInfo) -> list[int]:
+def number_frames(video: aotlab_video.VideoInfo) -> list[int]:
     """Return the numbers in the names of all frames; empty if a frame has none, then frames count from 0."""
     stems = video.frame_names or ()
     numbers = [int(stem) for stem in stems if stem.isdecimal()]
     return numbers if len({*numbers}) == len(stems) else []
 
 
-def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
+def parse_mots(path: Path, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile:
     """Return the objects of MOTS text, and the class ids by name of the file beside it.
 
     The id within its class is the object id, unless several classes use it. Lines that are not readable are left out.
@@ -37,26 +38,26 @@ def parse_mots(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile:
     images = dict(zip(number_frames(video), video.frame_names or (), strict=False))
     numbers = {int(row[1]) for row in rows if len(row) == 6 and row[1].isdecimal()}
     uses = Counter(number % IDS_PER_CLASS for number in numbers)
-    parser = sdk.RegionParser(video.size)
+    parser = aotlab_video.RegionParser(video.size)
     for line, row in enumerate(rows, start=1):
         with parser.skip_unreadable(f"line {line}, frame {row[0]}, object {' '.join(row[1:2])}"):
             if len(row) != 6 or not all(map(str.isdecimal, row[:5])):
                 raise ValueError("expected lines of frame, object, class, height, width, run lengths")
             frame, number, class_id, height, width = map(int, row[:5])
             image = images.get(frame, str(frame)) if images else ""
-            sdk.require_size(height, width, video.size)
+            aotlab_video.require_size(height, width, video.size)
             rle, object_id = sdk.parse_rle(row[5], video.size), number % IDS_PER_CLASS
             if number == IGNORED:
-                parser.add(sdk.ParsedRegion(frame, rle, internal.VOID_NAME, image=image))
+                parser.add(aotlab_video.ParsedRegion(frame, rle, aotlab_video.VOID_NAME, image=image))
             else:
                 key = object_id if uses[object_id] == 1 else divmod(number, IDS_PER_CLASS)
                 class_name = names.setdefault(class_id, f"class {class_id}")
-                parser.add(sdk.ParsedRegion(frame, rle, class_name, key, image))
+                parser.add(aotlab_video.ParsedRegion(frame, rle, class_name, key, image))
     class_ids = {name: class_id for class_id, name in names.items()}
     return parser.finish(class_ids, counts_from_zero=file.is_file())  # aotlab wrote the file of classes
 
 
-def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
+def _write(path: Path, annotations: aotlab_video.Annotations, video: aotlab_video.VideoInfo) -> None:
     """Write lines ``frame object class height width run-lengths``; objects without pixels on a frame are left out.
 
     By the format's rule, an object is written as 1000 times its class plus its id. A file beside it has the class ids
@@ -67,17 +68,17 @@ def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> No
     if large:
         raise InputError(f"MOTS text cannot hold object {large[0]}; give ids below {IDS_PER_CLASS}")
     lines = []
-    for record in internal.format_coco(annotations, video)["annotations"]:
+    for record in aotlab_video.format_coco(annotations, video)["annotations"]:
         class_id, counts = record["category_id"], record["segmentation"]["counts"]
         frame, object_id = record["image_id"] - 1, class_id * IDS_PER_CLASS + record["track_id"]
         number = numbers[frame] if numbers else frame
         lines.append(f"{number} {object_id} {class_id} {height} {width} {counts}\n")
     for frame in annotations.void:
-        counts = internal.compress_rle(sdk.encode_rle(annotations.void_mask(frame)))
+        counts = aotlab_video.compress_rle(sdk.encode_rle(annotations.void_mask(frame)))
         number = numbers[frame] if numbers else frame
         lines.append(f"{number} {IGNORED} {IGNORED // IDS_PER_CLASS} {height} {width} {counts}\n")
     write_bytes(path, "".join(lines).encode())
     write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids(), indent=1)
 
 
-MOTS = sdk.MaskWriter("mots.txt", "MOTS", _write)
+MOTS = aotlab_video.MaskWriter("mots.txt", "MOTS", _write)

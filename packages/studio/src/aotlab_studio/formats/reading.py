@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError, sdk
 from aotlab.media.names import list_image_files
 from aotlab.utils.files import read_json
 from aotlab_studio.document.database import PROJECT_FILE
@@ -22,7 +23,7 @@ from aotlab_studio.formats.yolo import list_label_files, parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
 
-def read(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | sdk.Annotations | None:
+def read(path: Path, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile | aotlab_video.Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return _read_project(path, video)
@@ -30,16 +31,16 @@ def read(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | sdk.Annotations |
         return _parse(path, video)
 
 
-def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
+def _parse(path: Path, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile | None:
     suffix, size = path.suffix.lower(), video.size
     if path.is_dir():
         if list_label_files(path):
             return parse_yolo(path, size)
         path = path / CLASS_MASKS if (path / CLASS_MASKS).is_dir() else path
-        images, label_map = list_image_files(path, internal.MASK_SUFFIXES), find_label_map(path)
+        images, label_map = list_image_files(path, aotlab_video.MASK_SUFFIXES), find_label_map(path)
         if label_map is not None and images and read_colors(images[0], size) is not None:
-            frames = (((image, None), sdk.ParsedRegion(None, None, image=image)) for image in images)
-            return sdk.ParsedFile(parse_colors(frames, read_label_map(label_map), size))
+            frames = (((image, None), aotlab_video.ParsedRegion(None, None, image=image)) for image in images)
+            return aotlab_video.ParsedFile(parse_colors(frames, read_label_map(label_map), size))
         files = sdk.natural_sort(file for file in path.glob("[!.]*.json") if file.is_file())
         try:
             trees = {file: read_json(file, "save it as JSON in UTF-8") for file in files}
@@ -52,7 +53,7 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
             return None
         for file, tree in trees.items():
             if is_labelme(tree):
-                sdk.require_same_frame(file, str(tree.get("imagePath") or file.name), video.frame_names)
+                aotlab_video.require_same_frame(file, str(tree.get("imagePath") or file.name), video.frame_names)
         return parse_labelme(trees, size)
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities
@@ -74,12 +75,12 @@ def _parse(path: Path, video: sdk.VideoInfo) -> sdk.ParsedFile | None:
     label_map = find_label_map(path.parent)  # without one, the core reads black and white and the colors of PASCAL VOC
     if label_map is None or read_colors(path, size) is None:
         return None
-    return sdk.ParsedFile(
-        parse_colors(internal.list_pages(path, video.length).items(), read_label_map(label_map), size)
+    return aotlab_video.ParsedFile(
+        parse_colors(aotlab_video.list_pages(path, video.length).items(), read_label_map(label_map), size)
     )
 
 
-def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
+def _read_project(folder: Path, video: aotlab_video.VideoInfo) -> aotlab_video.Annotations:
     """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
     document = Document.read(folder)
     snapshot = document.snapshot
@@ -95,7 +96,7 @@ def _read_project(folder: Path, video: sdk.VideoInfo) -> sdk.Annotations:
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [
-            sdk.Region(key, sdk.encode_rle(labels == key), scores[key].confidence)
+            aotlab_video.Region(key, sdk.encode_rle(labels == key), scores[key].confidence)
             for key in snapshot.objects
             if key in scores
         ]

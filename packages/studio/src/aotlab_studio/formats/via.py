@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab_studio.formats import Size
 
 CLASS_ATTRIBUTES = ("class", "label", "name", "category", "type")
@@ -21,28 +22,28 @@ def find_via_images(tree: Any) -> list[dict[str, Any]] | None:
     return listed if is_via else None
 
 
-def parse_via(images: Iterable[dict[str, Any]], size: Size) -> sdk.ParsedFile:
+def parse_via(images: Iterable[dict[str, Any]], size: Size) -> aotlab_video.ParsedFile:
     """Return the objects of images, whose sizes the format lacks; raise `InputError` without an attribute for classes.
 
     Regions are matched by an attribute such as ``track_id``, or else by class.
     """
     listed = [(image["filename"], image["regions"]) for image in images]  # a list since version 2
     listed = [(name, [*regions.values()] if isinstance(regions, dict) else regions) for name, regions in listed]
-    sdk.require_different_images([name for name, _ in listed])
+    aotlab_video.require_different_images([name for name, _ in listed])
     names = dict.fromkeys(key for _, regions in listed for region in regions for key in region["region_attributes"])
-    class_attribute = _find_class_attribute([name for name in names if name not in internal.OBJECT_KEYS])
-    parser = sdk.RegionParser(size)
+    class_attribute = _find_class_attribute([name for name in names if name not in aotlab_video.OBJECT_KEYS])
+    parser = aotlab_video.RegionParser(size)
     for name, regions in listed:
         if not regions:
-            parser.add_absent(sdk.ParsedRegion(None, None, image=name))
+            parser.add_absent(aotlab_video.ParsedRegion(None, None, image=name))
         for count, record in enumerate(regions, start=1):
             with parser.skip_unreadable(f"{name}, region {count}"):
                 attributes = {**record["region_attributes"]}
                 class_names = _list_options(attributes.pop(class_attribute, ""))
                 for _ in class_names[1:]:
                     parser.leave_out("class name", "of a region that has another one")
-                key, others = internal.read_object_key(attributes), internal.parse_attributes(attributes)
-                region = sdk.ParsedRegion(None, None, next(iter(class_names), ""), key, name, others)
+                key, others = aotlab_video.read_object_key(attributes), aotlab_video.parse_attributes(attributes)
+                region = aotlab_video.ParsedRegion(None, None, next(iter(class_names), ""), key, name, others)
                 _add_shape(record["shape_attributes"], region, parser)
     return parser.finish()
 
@@ -62,7 +63,7 @@ def _list_options(value: Any) -> list[str]:
     return [str(option) for option in options if option != ""]
 
 
-def _add_shape(shape: Mapping[str, Any], region: sdk.ParsedRegion, parser: sdk.RegionParser) -> None:
+def _add_shape(shape: Mapping[str, Any], region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
     """Add a region with the mask or box of a shape."""
     if shape["name"] == "polygon":
         points = zip(shape["all_points_x"], shape["all_points_y"], strict=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+import aotlab_video
 from aotlab import InputError, sdk
 from aotlab.media.names import list_image_files
 from aotlab.utils.files import read_text, write_bytes
@@ -27,12 +28,12 @@ MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
 
-def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
+def parse_yolo(folder: Path, size: Size) -> aotlab_video.ParsedFile:
     """Return the objects of a folder of labels, or of its parent. Class ids are one higher than in the files.
 
     Track ids at the end of lines are object ids. Without them, a class is one object if no frame has it twice.
     """
-    (folder, root), parser, scale = _find_labels(folder), sdk.RegionParser(size), np.array([size[1], size[0]])
+    (folder, root), parser, scale = _find_labels(folder), aotlab_video.RegionParser(size), np.array([size[1], size[0]])
     settings = _read_settings(folder)
     names, has_keypoints = _read_names(folder, root, settings), "kpt_shape" in settings
     texts = {path: read_text(path) for path in list_label_files(folder)}
@@ -40,7 +41,7 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
     for path, text in texts.items():
         image = path.relative_to(root).as_posix()  # its folder may be named after the video
         if not text.strip():
-            parser.add_absent(sdk.ParsedRegion(None, None, image=image))
+            parser.add_absent(aotlab_video.ParsedRegion(None, None, image=image))
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
@@ -58,7 +59,7 @@ def parse_yolo(folder: Path, size: Size) -> sdk.ParsedFile:
                     raise ValueError(f"{line[:40]!r}, expected a class and x y x y … from 0 to 1")
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
                 points = np.array(values).clip(0, 1).reshape(-1, 2) * scale
-                region = sdk.ParsedRegion(None, None, class_name, object_id, image)
+                region = aotlab_video.ParsedRegion(None, None, class_name, object_id, image)
                 if len(points) == 2:  # center and size
                     (left, top), (width, height) = (points[0] - points[1] / 2).tolist(), points[1].tolist()
                     parser.add(replace(region, box=(left, top, width, height)))
@@ -128,7 +129,7 @@ def _find_layout(files: Sequence[str]) -> tuple[bool, bool]:
     return layouts[0]
 
 
-def format_labels(annotations: sdk.Annotations) -> dict[str, str]:
+def format_labels(annotations: aotlab_video.Annotations) -> dict[str, str]:
     """Return texts by file name: ``labels/<frame>.txt``, a class and relative coordinates a line.
 
     Class ids start at 0. The parts of an object are joined by lines without width, as Ultralytics joins COCO's; holes
@@ -166,7 +167,7 @@ def _count_from_zero(classes: Mapping[str, int]) -> dict[str, int]:
     return {name: class_id - first for name, class_id in classes.items()}
 
 
-def _write(path: Path, annotations: sdk.Annotations, video: sdk.VideoInfo) -> None:
+def _write(path: Path, annotations: aotlab_video.Annotations, video: aotlab_video.VideoInfo) -> None:
     settings = format_settings(annotations.class_ids(), "images", "images") + "first_frame: 0\n"
     for name, text in {**format_labels(annotations), "data.yaml": settings}.items():
         write_bytes(path / name, text.encode())
@@ -202,4 +203,4 @@ def _read_names(folder: Path, root: Path, settings: Mapping[str, Any]) -> dict[i
     return {int(class_id): str(name) for class_id, name in listed if name not in ("", f"unused {class_id}")}
 
 
-YOLO = sdk.MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)
+YOLO = aotlab_video.MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)

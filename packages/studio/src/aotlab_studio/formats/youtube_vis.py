@@ -7,16 +7,16 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from aotlab import internal, sdk
+import aotlab_video
 from aotlab_studio.utils.files import write_json
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 """Fields of an annotation with a value for each frame, and the fields of COCO with these values."""
 
 
-def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> sdk.ParsedFile:
+def parse_youtube_vis(tree: Any, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile:
     """Return the objects and class ids of YouTube-VIS JSON, as of COCO with an annotation per frame of a track."""
-    annotations, images, tree = [], [], internal.parse_ids(tree)
+    annotations, images, tree = [], [], aotlab_video.parse_ids(tree)
     lengths = {stored["id"]: len(stored["file_names"]) for stored in tree["videos"]}
     absent: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
     for index, record in enumerate(tree["annotations"]):
@@ -44,15 +44,15 @@ def parse_youtube_vis(tree: Any, video: sdk.VideoInfo) -> sdk.ParsedFile:
             for frame, name in enumerate(stored["file_names"])
         ]  # fmt: skip
     coco = {**tree, "images": images, "annotations": annotations}
-    return replace(internal.parse_coco(coco, video), video="")
+    return replace(aotlab_video.parse_coco(coco, video), video="")
 
 
-def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> dict[str, Any]:
+def format_youtube_vis(annotations: aotlab_video.Annotations, video: aotlab_video.VideoInfo) -> dict[str, Any]:
     """Return an annotation for each object, with a segmentation or null for each annotated frame.
 
     Frames that are not annotated are left out of ``file_names``.
     """
-    coco = internal.format_coco(annotations, video)
+    coco = aotlab_video.format_coco(annotations, video)
     size = {"height": annotations.size[0], "width": annotations.size[1]}
     tracks: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
     runs = {(frame + 1, region.object_id): region.rle.tolist() for frame, region in annotations.regions()}
@@ -76,6 +76,6 @@ def format_youtube_vis(annotations: sdk.Annotations, video: sdk.VideoInfo) -> di
     return {"info": coco["info"], "categories": coco["categories"], "videos": videos, "annotations": tracked}
 
 
-YOUTUBE_VIS = sdk.MaskWriter(
+YOUTUBE_VIS = aotlab_video.MaskWriter(
     "youtube_vis.json", "YouTube-VIS", lambda path, masks, video: write_json(path, format_youtube_vis(masks, video))
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from aotlab import internal
+import aotlab_video
 from aotlab_studio.document.scores import Score, find_lost_runs
 from aotlab_studio.document.snapshot import Snapshot
 
@@ -97,7 +97,7 @@ def _check_object(object_id: int, scores: Mapping[int, Score], drawn_frames: set
     """Return the checks of one object. Of neighboring frames with the same reason, only the worst is returned."""
     kept: dict[str, list[Check]] = {}
     seen = {index: index in drawn_frames or score.visible for index, score in scores.items()}
-    lost = {run[internal.LostObjects.FRAMES - 1] for run in find_lost_runs(seen)}
+    lost = {run[aotlab_video.LostObjects.FRAMES - 1] for run in find_lost_runs(seen)}
     for index, score in scores.items():
         if index in drawn_frames:
             continue

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab import draw_overlay, sdk
+import aotlab_video
+from aotlab import draw_overlay
 from aotlab.media.overlay import concat_images
 from aotlab.utils.files import write_bytes
 from aotlab_studio.document.exports import ExportContext
@@ -27,7 +28,7 @@ MAX_WIDTH = 2000
 """Largest width of a frame in a thumbnail; a JPEG has at most 65 535 columns."""
 
 
-class ReviewFile(sdk.Output):
+class ReviewFile(aotlab_video.Output):
     """Writes ``review.json``, ``scores.json``, and ``thumbnail.jpg`` with the first, least confident and last frame.
 
     Frames without scores in an `ExportContext` are measured.
@@ -36,7 +37,7 @@ class ReviewFile(sdk.Output):
     file_name, description = REVIEW_FILE, "where objects are lost, and frames to check"
     accepts_streams = True
 
-    def open(self, path: Path, context: sdk.OutputContext) -> None:
+    def open(self, path: Path, context: aotlab_video.OutputContext) -> None:
         super().open(path, context)
         scores = context.scores if isinstance(context, ExportContext) else {}
         self._scores: dict[int, Mapping[int, Score]] = dict(scores)
@@ -46,7 +47,7 @@ class ReviewFile(sdk.Output):
         self._lowest_confidence = float("inf")
         self._drawn: dict[int, frozenset[int]] = {}
 
-    def write(self, frame: sdk.TrackedFrame) -> None:
+    def write(self, frame: aotlab_video.TrackedFrame) -> None:
         labels = frame.labels
         if frame.index not in self._scores:
             signals = self._signals.update(frame.index, labels, frame.frame, frame.ids)

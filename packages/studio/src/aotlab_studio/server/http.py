@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab_studio.session.export import is_matte
 from aotlab_studio.utils.files import encode_json
 
@@ -51,19 +52,19 @@ def _draw_outputs(checked: Collection[str]) -> str:
     boxes = {
         name: f'<label><input type="checkbox" name="{name}"{" checked" * (name in checked)}> '
         f"{html.escape(f'{kind.file_name}: {kind.description}')}</label>"
-        for name in internal.list_outputs()
-        if not is_matte(kind := sdk.make_output(name))
+        for name in aotlab_video.list_outputs()
+        if not is_matte(kind := aotlab_video.make_output(name))
     }
     common = [boxes.pop(name) for name in COMMON_OUTPUTS if name in boxes]
     return "".join([*common, "<details><summary>More</summary>", *boxes.values(), "</details>"])
 
 
-def _draw_switch(option: sdk.OutputOption) -> str:
+def _draw_switch(option: aotlab_video.OutputOption) -> str:
     """Return the checkbox of an option that is on or off, with the outputs that have it; empty for other options."""
     if option.choices:
         return ""
     text = option.name.replace("_", " ").capitalize()
-    outputs = [name for name in internal.list_outputs() if internal.select_options(name, {option.name: True})]
+    outputs = [name for name in aotlab_video.list_outputs() if aotlab_video.select_options(name, {option.name: True})]
     box = f'<input type="checkbox" data-option="{option.name}" data-outputs="{" ".join(outputs)}">'
     return f'<label title="{html.escape(option.help)}">{box} {text}</label>'
 
@@ -77,7 +78,7 @@ def make_page_routes(start: str, folder: Path = Path()) -> list[Route]:
     inserted = {
         "folder of a list": html.escape(str(folder.absolute()).encode(errors="replace").decode()),
         "icons.svg": (PAGE / "icons.svg").read_text(),
-        "output options": "".join(map(_draw_switch, internal.list_output_options())),
+        "output options": "".join(map(_draw_switch, aotlab_video.list_output_options())),
         "outputs": _draw_outputs(("masks", "overlay")),
         "outputs of a list": _draw_outputs(("masks", "coco")),
     }

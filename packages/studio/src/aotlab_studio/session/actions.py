@@ -10,7 +10,8 @@ from typing import Any, Union, get_type_hints
 import msgspec
 import numpy as np
 
-from aotlab import InputError, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab.utils.text import format_count
 from aotlab_studio import protocol
 from aotlab_studio.document import editing
@@ -277,7 +278,9 @@ class Export(SessionAction, frozen=True):
                 )  # fmt: skip
                 add_record(staging, record, archive=archive.name)
         unclassed = sum(not item.class_name for item in snapshot.objects.values())
-        writers = {name: sdk.find_mask_writer(name) for name in names if name in sdk.list_mask_formats()}
+        writers = {
+            name: aotlab_video.find_mask_writer(name) for name in names if name in aotlab_video.list_mask_formats()
+        }
         has_attributes = not snapshot.objects.keys().isdisjoint(snapshot.state.attributes)
         without_attributes = [name for name, item in writers.items() if has_attributes and not item.attributes]
         return protocol.ExportResult(archive.name, len(frames) - len(entries), unclassed, without_attributes)

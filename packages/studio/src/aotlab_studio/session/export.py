@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError, sdk
 from aotlab.utils.files import list_files
 from aotlab.utils.run_folder import EXPORT_RECORD
 from aotlab_studio.document.document import Document
@@ -34,7 +35,7 @@ class ExportedMasks(NamedTuple):
     """Names of the files and folders of each output, the main one first."""
 
 
-def is_matte(output: sdk.Output) -> bool:
+def is_matte(output: aotlab_video.Output) -> bool:
     """Return whether an output shows the probability of each object.
 
     A project does not store probabilities, so the page does not offer mattes.
@@ -50,7 +51,7 @@ def describe_masks(
     soft: bool = False,
     plate: bool = False,
     cuts: Collection[int] = (),
-) -> sdk.TrackedFrame:
+) -> aotlab_video.TrackedFrame:
     """Return a frame with its masks, of the objects that were drawn or tracked there.
 
     Args:
@@ -61,7 +62,7 @@ def describe_masks(
     scores, labels = snapshot.scores(index), snapshot.labels(index)
     confidence = {key: scores[key].confidence for key in snapshot.objects if key in scores}
     masks = labels == np.array([*confidence], labels.dtype)[:, None, None] if soft else None
-    return sdk.TrackedFrame(
+    return aotlab_video.TrackedFrame(
         index=index,
         name=frames.source.frame_name(index),
         frame=frames.read(index, "export"),
@@ -72,7 +73,7 @@ def describe_masks(
         cut=index in cuts,
         disagreement={key: item.disagreement for key, item in scores.items() if item.disagreement is not None},
         max_id=max(snapshot.objects, default=0),
-        soft=None if masks is None else internal.quantize_probabilities(masks),
+        soft=None if masks is None else aotlab_video.quantize_probabilities(masks),
         stored_plate=frames.source.read_plate(index) if plate else None,
     )
 
@@ -87,8 +88,8 @@ def export_masks(
     last: int,
     classes: Mapping[str, int] | None = None,
     schema: Schema | None = None,
-    results: sdk.Results | None = None,
-    options: Mapping[str, Mapping[str, Any]] = internal.NO_OPTIONS,
+    results: aotlab_video.Results | None = None,
+    options: Mapping[str, Mapping[str, Any]] = aotlab_video.NO_OPTIONS,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedMasks:
     """Write the masks of a range of frames. Those that are not annotated have no objects.
@@ -107,10 +108,10 @@ def export_masks(
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
-    outputs = {name: sdk.make_output(name, options.get(name, {})) for name in names}
+    outputs = {name: aotlab_video.make_output(name, options.get(name, {})) for name in names}
     class_names, attributes = snapshot.describe_objects()
     class_ids = {**(snapshot.state.classes if classes is None else classes)}
-    classes_of_objects = sdk.ObjectClasses(class_names, class_ids, attributes)
+    classes_of_objects = aotlab_video.ObjectClasses(class_names, class_ids, attributes)
     context = ExportContext(
         frames.source, classes_of_objects, objects=tuple(snapshot.objects),
         names={item.id: item.name for item in snapshot.objects.values()}, schema=schema or Schema(),
@@ -130,12 +131,12 @@ def export_masks(
             if results is not None and index in stored:
                 frame = keep_soft(frame, results, stored[index])
             if stored and index in annotated:
-                with sdk.atomic_path(folder / internal.SOFT / f"{frame.name}.png") as path:
-                    internal.write_soft(path, frame)
+                with sdk.atomic_path(folder / aotlab_video.SOFT / f"{frame.name}.png") as path:
+                    aotlab_video.write_soft(path, frame)
             for output in outputs.values():
                 output.write(frame)
             if index in annotated:
-                entries.append(internal.describe_frame(frame))
+                entries.append(aotlab_video.describe_frame(frame))
             on_frame(index + 1 - first, last + 1 - first)
         for output in outputs.values():
             output.finish()
@@ -143,7 +144,9 @@ def export_masks(
     return ExportedMasks(entries, {name: _move_output(output, folder) for name, output in outputs.items()})
 
 
-def keep_soft(frame: sdk.TrackedFrame, results: sdk.Results, entry: Mapping[str, Any]) -> sdk.TrackedFrame:
+def keep_soft(
+    frame: aotlab_video.TrackedFrame, results: aotlab_video.Results, entry: Mapping[str, Any]
+) -> aotlab_video.TrackedFrame:
     """Return a frame with the soft edges of tracked results, if its masks are the same and the edges are readable."""
     with suppress(InputError):
         stored = results.read_frame(entry, frame.frame)
@@ -152,7 +155,7 @@ def keep_soft(frame: sdk.TrackedFrame, results: sdk.Results, entry: Mapping[str,
     return frame
 
 
-def _move_output(output: sdk.Output, folder: Path) -> list[str]:
+def _move_output(output: aotlab_video.Output, folder: Path) -> list[str]:
     """Move the files of an output from its own folder to ``folder``; return their names, the main one first."""
     staging, main = output.path.parent, output.path.name
     if not staging.exists():  # nothing to write

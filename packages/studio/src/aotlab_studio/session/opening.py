@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aotlab import InputError, SourceOptions, internal, sdk
+import aotlab_video
+from aotlab import InputError
 from aotlab.utils.run_folder import MASKS
 from aotlab_studio.document import folder as projects
 from aotlab_studio.document.database import JOURNAL_FILE, PROJECT_FILE, Database
@@ -24,6 +25,7 @@ from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.review.output import SCORES_FILE, ReviewFile
 from aotlab_studio.utils.files import read_json, recover_export
 from aotlab_studio.utils.video import CACHE_BYTES, FrameStore
+from aotlab_video import SourceOptions
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Source(NamedTuple):
     """Folder of the project, which may not exist yet."""
     output_folder: Path | None
     """Folder to load results from, if it has any."""
-    results: sdk.Results | None
+    results: aotlab_video.Results | None
     """Results that were opened; None: a video or a project was opened."""
 
 
@@ -126,18 +128,18 @@ def _load_document(document: Document, source: Source) -> Document:
     return document
 
 
-def load_input_masks(results: sdk.Results, video: sdk.VideoInfo) -> sdk.Annotations:
+def load_input_masks(results: aotlab_video.Results, video: aotlab_video.VideoInfo) -> aotlab_video.Annotations:
     """Return the masks that a video was tracked from. They are empty if a file is missing or cannot be read."""
     try:
         if results.masks:
             video = replace(video, start_number=results.mask_start_number, mask_format=results.mask_format)
-            return internal.load_masks(results.masks, video)
+            return aotlab_video.load_masks(results.masks, video)
     except InputError as error:
         logger.warning("%s. The results are used without the masks that they were tracked from", error)
-    return sdk.Annotations(video.size)
+    return aotlab_video.Annotations(video.size)
 
 
-def _import_results(document: Document, results: sdk.Results) -> None:
+def _import_results(document: Document, results: aotlab_video.Results) -> None:
     """Replace the content of a project by results, in one edit; raise `InputError` for damaged masks."""
     count = document.frames.count
     first = results.first_frame
@@ -163,13 +165,13 @@ def _import_results(document: Document, results: sdk.Results) -> None:
         drawn_masks=drawn_masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest)},
         ranges={} if (first, last) == (0, count - 1) else {"job": (first, last)},
-        classes=internal.add_class_ids(tracked.classes, inputs.classes),
+        classes=aotlab_video.add_class_ids(tracked.classes, inputs.classes),
         attributes=list_attributes(table),
     )
     document.edit("results of a job", values.diff(document.snapshot.state), new_pngs=new_pngs)
 
 
-def _restore_results(document: Document, results: sdk.Results) -> None:
+def _restore_results(document: Document, results: aotlab_video.Results) -> None:
     """Store the results again if a restored backup lacks them; if they are damaged, their frames stay outdated."""
     digest = projects.digest_output(document.output_folder)
     for layer_id, layer in document.snapshot.state.layers.items():
@@ -179,11 +181,13 @@ def _restore_results(document: Document, results: sdk.Results) -> None:
                 _store_results(document, results, layer_id)
 
 
-def _store_results(document: Document, results: sdk.Results, layer_id: int) -> tuple[sdk.Annotations, sdk.Annotations]:
+def _store_results(
+    document: Document, results: aotlab_video.Results, layer_id: int
+) -> tuple[aotlab_video.Annotations, aotlab_video.Annotations]:
     """Store the masks of all tracked frames as a layer; return these masks, and those that tracking began with."""
-    video = sdk.VideoInfo.from_source(document.frames.source)
+    video = aotlab_video.VideoInfo.from_source(document.frames.source)
     results.require_same_video(document.frames.path)
-    tracked = clean_classes(sdk.read_annotations(results.folder, video))
+    tracked = clean_classes(aotlab_video.read_annotations(results.folder, video))
     inputs = clean_classes(load_input_masks(results, video))
     has_review = ReviewFile.file_name in results.list_written()
     scores = read_json(results.folder / SCORES_FILE, dict[int, dict[int, Score]]) if has_review else {}

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from aotlab import InputError, internal, sdk
+import aotlab_video
+from aotlab import InputError, sdk
 from aotlab.utils.run_folder import EXPORT_RECORD, MASKS, RECORD
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import NO_ORIGIN, Changes, Origin
@@ -71,7 +72,7 @@ def load_upload(
     Raises:
         InputError: the file cannot be read, or has no object that can be stored.
     """
-    annotations = read_upload(content, sdk.VideoInfo.from_source(document.frames.source), index)
+    annotations = read_upload(content, aotlab_video.VideoInfo.from_source(document.frames.source), index)
     with document.once_per_message(origin) as step, document.lock:
         if step:
             loaded = msgspec.convert(document.log.steps[step].result, LoadedMasks, str_keys=True)
@@ -95,7 +96,7 @@ def load_upload(
 
 
 def _match_objects(
-    snapshot: Snapshot, annotations: sdk.Annotations, names: Mapping[int, str], chosen: int | None
+    snapshot: Snapshot, annotations: aotlab_video.Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
     """Return the object for each id in a file: that with this id, unless it has another name; None: a new one.
 
@@ -117,10 +118,10 @@ def _match_objects(
 
 def _find_objects(
     document: Document,
-    annotations: sdk.Annotations,
+    annotations: aotlab_video.Annotations,
     targets: Mapping[int, int | None],
     names: Mapping[int, str],
-    table: sdk.AttributeTable,
+    table: aotlab_video.AttributeTable,
 ) -> tuple[dict[int, int], Changes]:
     """Return the object id for each id in the file, and the changes of objects, classes and attributes."""
     snapshot, ids, objects = document.snapshot, dict[int, int](), dict[int, ObjectInfo]()
@@ -141,7 +142,7 @@ def _find_objects(
     if len({*snapshot.objects, *objects}) > MAX_OBJECTS:
         raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
     new = {item.class_name: None for item in objects.values() if item.class_name} | annotations.classes
-    classes = internal.add_class_ids(snapshot.state.classes, new)
+    classes = aotlab_video.add_class_ids(snapshot.state.classes, new)
     return ids, Changes(objects, classes=classes, attributes=attributes)
 
 
@@ -158,7 +159,7 @@ class DrawnMasks(NamedTuple):
     """Pixels of drawn masks that were replaced, except masks that have only grown."""
 
 
-def _draw_masks(document: Document, annotations: sdk.Annotations, ids: Mapping[int, int]) -> DrawnMasks:
+def _draw_masks(document: Document, annotations: aotlab_video.Annotations, ids: Mapping[int, int]) -> DrawnMasks:
     """Return the masks of a file as drawn masks; ``ids`` are the objects of those in the file."""
     snapshot = document.snapshot
     result = DrawnMasks({}, {}, Counter(), Counter())
@@ -180,17 +181,21 @@ def _draw_masks(document: Document, annotations: sdk.Annotations, ids: Mapping[i
     return result
 
 
-def read_upload(content: bytes, video: sdk.VideoInfo, index: int) -> sdk.Annotations:
+def read_upload(content: bytes, video: aotlab_video.VideoInfo, index: int) -> aotlab_video.Annotations:
     """Return the objects of an uploaded file; ``index`` is the frame of an image."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
             path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
             frame = index if path.suffix.lower() == ".png" else None
-            annotations = clean_classes(sdk.read_annotations(path, video, frame=frame, check=internal.require_ids))
+            annotations = clean_classes(
+                aotlab_video.read_annotations(path, video, frame=frame, check=aotlab_video.require_ids)
+            )
         except InputError as error:
             text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
-            if internal.START_NUMBER_OPTION in text or internal.FORMAT_OPTION in text:  # the page has no such options
+            if (
+                aotlab_video.START_NUMBER_OPTION in text or aotlab_video.FORMAT_OPTION in text
+            ):  # the page has no such options
                 text += ", with aotlab convert, and load the file that it writes"
             raise InputError(text) from error
     annotations.frames = {frame: regions for frame, regions in annotations.frames.items() if regions}
@@ -220,7 +225,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
                 raise InputError(f"masks: more than {MAX_FILES} files of {limit >> 20} MiB{kind}; split the archive")
         paths = [Path(archive.extract(item, folder)) for item in members]  # extract keeps names inside
     results = {path.parent for path in paths if _is_record(path)}
-    if folder in results and not sdk.has_results(folder):  # an archive of the page
+    if folder in results and not aotlab_video.has_results(folder):  # an archive of the page
         return next((path for name in EXPORTED_MASKS if (path := folder / name).exists()), folder)
     labels = (path for path in paths if path.suffix == ".txt")
     folders = {parent.parent for path in labels for parent in path.parents if parent.name == "labels"}
@@ -238,5 +243,5 @@ def _is_record(path: Path) -> bool:
     if path.name == EXPORT_RECORD:
         return bool(read_json(path, ExportRecord).files)
     with suppress(InputError):
-        return path.name == RECORD and sdk.has_results(path.parent)
+        return path.name == RECORD and aotlab_video.has_results(path.parent)
     return False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab import internal
+import aotlab_video
 from aotlab_studio.document.log import Layer
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.utils.video import FrameStore
@@ -87,7 +87,7 @@ def track_span(
     }
     between = range(span.forward.start, span.backward.start + 1)
     absent_backward: dict[int, frozenset[int]] = {}
-    with internal.PredictionFile(folder) as backward_file:
+    with aotlab_video.PredictionFile(folder) as backward_file:
         for tracked in backward:
             if tracked.index in between:
                 backward_file.store(tracked.index, tracked.prediction)
@@ -100,7 +100,7 @@ def track_span(
                 continue
             stored = backward_file.load(index)
             weights = _compute_backward_weights({*prediction.ids, *stored.ids}, index, references)
-            merged, disagreement = internal.merge_predictions(prediction, stored, weights)
+            merged, disagreement = aotlab_video.merge_predictions(prediction, stored, weights)
             absent_ids = (tracked.absent_ids | absent_backward[index]) - {*merged.ids}
             yield SpanFrame(index, merged, absent_ids, disagreement=disagreement)
 

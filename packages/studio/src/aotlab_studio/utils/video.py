@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aotlab import InputError, SourceOptions, internal, open_frames
+import aotlab_video
+from aotlab import InputError
 from aotlab_studio.utils.cache import LRUCache
+from aotlab_video import SourceOptions, open_frames
 
 CACHE_BYTES = 512 * 2**20
 MAX_NEAREST_DISTANCE = 12
@@ -30,7 +32,7 @@ class FrameStore:
         if self.source.length is None:
             raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.name, self.size, self.count = self.source.name, self.source.size, self.source.length
-        self._readers: dict[str, internal.VideoReader] = {}
+        self._readers: dict[str, aotlab_video.VideoReader] = {}
         # arrays of images, and frames of videos in their decoder's format, about half as large
         self._decoded: LRUCache[Any] = LRUCache(cache_bytes // 2, attrgetter("nbytes"))
         self._jpegs: LRUCache[bytes] = LRUCache(cache_bytes // 2, len)
@@ -39,8 +41,8 @@ class FrameStore:
         """Return a frame, H×W×3 uint8 RGB, read-only; raise `InputError` if there is no such frame."""
         require_frame(index, self.count)
         frame = self._decoded.get(index)
-        if frame is None and isinstance(self.source, internal.VideoFrames):
-            video = self._readers.setdefault(reader, internal.VideoReader(self.source))
+        if frame is None and isinstance(self.source, aotlab_video.VideoFrames):
+            video = self._readers.setdefault(reader, aotlab_video.VideoReader(self.source))
             with video.lock:
                 if (frame := self._decoded.get(index)) is None:  # another thread may have read it meanwhile
                     return video.read(index, self._decoded.put)
@@ -61,7 +63,7 @@ class FrameStore:
         for other in sorted(near, key=lambda other: abs(other - index)):
             if self._jpegs.get((other, None)) is not None or self._decoded.get(other) is not None:
                 return self.read_jpeg(other)
-        if isinstance(self.source, internal.VideoFrames):
+        if isinstance(self.source, aotlab_video.VideoFrames):
             index = self.source.index.find_key_frame(index)
         return encode_jpeg(self.read(index, "near"), None)
 

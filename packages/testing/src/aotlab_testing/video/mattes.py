@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from aotlab.sdk import Output, atomic_path
+from aotlab.sdk import atomic_path
+from aotlab_video import Output
 
 
 class Mattes(Output):

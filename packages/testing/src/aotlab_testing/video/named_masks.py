@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from aotlab import InputError, open_frames
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
+from aotlab import InputError
+from aotlab.sdk import encode_rle
 from aotlab_testing.drawn_clips import draw_box
+from aotlab_video import Annotations, Region, VideoInfo, find_mask_writer, open_frames, read_annotations
 
 SIZE = (12, 16)
 PARTS = st.sampled_from(["a", "A", "é", "1", "2", "0", ".", "_", "-", " ", ".jpg", ".png", "#", "?"])

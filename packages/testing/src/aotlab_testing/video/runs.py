@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.tools import track as cli
 from aotlab.utils.run_folder import RECORD
 from aotlab_testing.drawn_clips import draw_box
 from aotlab_testing.files import read_files
 from aotlab_testing.repeating_tracker import RepeatingTracker
+from aotlab_video.commands import track as cli
 
 NAMES = [f"{index:05d}.png" for index in range(4)]
 WRITE = ["--write", "masks,overlay,coco,objects,mattes"]

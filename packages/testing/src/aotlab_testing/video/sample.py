@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, read_annotations
+from aotlab.sdk import encode_rle
+from aotlab_video import Annotations, Region, VideoInfo, read_annotations
 
 SIZE = (24, 40)
 LENGTH = 4

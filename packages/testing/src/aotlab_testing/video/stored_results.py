@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab.runs.store import Results, TrackedFrame
+from aotlab_video.runs.store import Results, TrackedFrame
 
 
 def make_frame(index, image, labels, confidence=None, **values):

@@ -3,7 +3,7 @@
 from contextlib import closing
 from fractions import Fraction
 
-from aotlab.media.video_writer import VideoWriter
+from aotlab_video.sources.video_writer import VideoWriter
 
 
 def write_video(path, frames, rate=Fraction(24), times=None):

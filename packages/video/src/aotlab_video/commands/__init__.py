@@ -1,0 +1,1 @@
+"""Commands `track`, `render` and `mask`."""

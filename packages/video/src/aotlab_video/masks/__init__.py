@@ -1,0 +1,1 @@
+"""Masks and regions in files: mask images, annotation files, and which of their frames and videos is which."""

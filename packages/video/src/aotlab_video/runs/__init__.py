@@ -1,0 +1,1 @@
+"""Tracking of videos from file to outputs, one at a time or in lists."""
