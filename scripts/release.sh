@@ -25,6 +25,7 @@ for project in . packages/{video,studio,compositing,trackers,runtime}; do
 done
 "$python" -m twine check --strict dist/*
 
+bash scripts/test_wheels.sh --framework "$work/fresh"
 "$fresh" -m pip install --quiet "dist/aotlab-$version-py3-none-any.whl[export]" dist/aotlab_video-"$version"-*.whl
 (cd "$work" && "$fresh" "$checkout/packages/demo/build.py" "$checkout/build/demo") # away from the checkout's packages
 mkdir -p build/release
