@@ -58,7 +58,7 @@ def read_tracked_video(benchmark: Benchmark, result: Path, annotations: Path) ->
     folder = result if result.name not in ("", "..") else result.resolve()
     masks, record = find_masks_folder(folder), read_record(folder) or {}
     if record.get("status", "done") != "done":
-        problem = f"results of an unfinished run ({record['error'] or 'not finished'})"
+        problem = f"results of an unfinished run ({record.get('error') or 'not finished'})"
         raise InputError(problem, subject=result, remedy="run the track command again")
     video = read_annotated_video(folder.name, annotations)
     if masks != folder:

@@ -1,9 +1,9 @@
-"""Quick tests of packages, each without what it does not stand on.
+"""Quick tests of the framework and of packages, each without what it does not stand on.
 
-python scripts/test_alone.py [PACKAGE...] [options of pytest]    # default: all packages
+python scripts/test_alone.py [PACKAGE...] [options of pytest]    # default: framework and all packages
 
-The tests run in a copy of the checkout without its tests/ and without the other packages, in an environment in which
-these are not installed. It shares the libraries of the one that runs this script, see scripts/setup.sh.
+The tests run in a copy of the checkout without the tests and packages of the others, in an environment in which these
+packages are not installed. It shares the libraries of the one that runs this script, see scripts/setup.sh.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORK = "framework"
 STANDS_ON: dict[str, tuple[str, ...]] = {
+    FRAMEWORK: (),
     "compositing": ("video",),
     "demo": ("runtime", "video"),
     "integrations": ("compositing", "runtime", "video"),
@@ -27,19 +29,19 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "trackers": (),
     "video": (),
 }
-"""Package to those that it stands on besides the framework; `packages/testing` is for all."""
+"""What is tested to the packages that it needs besides the framework; `packages/testing` is for all."""
 NODE_MODULES = ROOT / "packages" / "demo" / "node_modules"
 """Libraries of the demo, by ``npm ci``, which git ignores."""
 
 
 def copy_checkout(folder: Path, packages: set[str]) -> None:
-    """Copy the files of the checkout that git does not ignore, without its tests and other packages."""
+    """Copy the files of the checkout that git does not ignore; tests/ only for the framework, no other packages."""
     words = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     names = subprocess.check_output(words, cwd=ROOT, text=True).split("\0")
     for name in filter(None, names):
         top, _, rest = name.partition("/")
-        left_out = top == "tests" or (top == "packages" and rest.split("/")[0] not in packages)
-        if not left_out and os.path.lexists(ROOT / name):
+        owner = {"tests": FRAMEWORK, "packages": rest.split("/")[0]}.get(top)
+        if (owner is None or owner in packages) and os.path.lexists(ROOT / name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     if "demo" in packages and NODE_MODULES.is_dir():
@@ -68,7 +70,8 @@ def run_tests(package: str, options: list[str]) -> int:
         pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check")
         subprocess.check_call([*pip, "--no-deps", "--no-index", "--no-build-isolation", *editable])
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        words = [python, "-m", "pytest", f"packages/{package}", *options]
+        tests = "tests" if package == FRAMEWORK else f"packages/{package}"
+        words = [python, "-m", "pytest", tests, *options]
         return subprocess.call(words, cwd=checkout, env={**environment, "OMP_NUM_THREADS": "1"})
 
 

@@ -12,7 +12,6 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath, TrackerName
 from aotlab.tools.main import main
-from aotlab_video.commands.options import SegmenterName
 
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OTHER_PROGRAMS = {
@@ -86,6 +85,8 @@ def check_options(words):
     command, *arguments = words
     if command.startswith("-"):
         return
+    from aotlab_video.commands.options import SegmenterName
+
     found = main.get_command(Context(main), command)
     if not {"-h", "--help", "help"} & set(arguments):
         with ExitStack() as unchecked:  # files of the documents do not exist

@@ -12,8 +12,11 @@ import yaml
 
 import aotlab
 from aotlab.configs.files import ROOT
+from aotlab_testing.marks import skip_without_packages
 from aotlab_video import Results
 from tests.documents import BLOCK, FOLDERS, IGNORED_FOLDERS, check_command, split_blocks, split_words
+
+skip_without_packages()
 
 PAGES = sorted(
     page

@@ -38,11 +38,14 @@ from aotlab_testing.drawn_clips import (
     write_youtube_meta,
 )
 from aotlab_testing.files import SAMPLE
+from aotlab_testing.marks import skip_without_packages
 from aotlab_testing.processes import RUN_SECONDS, run_python
 from aotlab_testing.small_model import to_published
 from aotlab_video.sources.video import open_frames
 from aotlab_video.sources.video_writer import VideoWriter
 from tests.documents import split_blocks, split_commands
+
+skip_without_packages()
 
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),

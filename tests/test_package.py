@@ -23,7 +23,6 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.utils.errors import EXTRAS, InputError, describe_missing_module, require_modules
 from aotlab_testing.marks import slow
 from aotlab_testing.processes import RUN_SECONDS, commit_all
-from aotlab_video.extras import LIBRARIES
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """
@@ -46,10 +45,10 @@ SCRIPT = """
 from pathlib import Path
 import numpy as np
 from aotlab import Prediction, Tracker
-from aotlab_video import Annotations, VideoInfo, read_annotations
+from aotlab.sdk import Video, read_videos
 tracker = Tracker.from_pretrained()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
-found: Annotations = read_annotations(Path("masks.json"), VideoInfo("video", (64, 96)))
+videos: list[Video] = read_videos(Path("frames"), Path("masks"), ["a"])
 tracker.no_such_method("of aotlab")
 """
 PROMPTS = """
@@ -57,7 +56,7 @@ import numpy as np
 from aotlab import Prompt, Tracker
 Tracker.from_pretrained().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
-OPTIONAL = sorted({*EXTRAS, *LIBRARIES, "trax", "resource"})
+OPTIONAL = sorted({*EXTRAS, "resource"})
 
 
 def run_isolated(*command, cwd, path=None):
@@ -153,12 +152,12 @@ def test_links_of_the_description_are_absolute(distributions):
 def test_source_distribution_omits_tests(distributions):
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as archive:  # they need the whole checkout
         files = [name.split("/", 1)[-1] for name in archive.getnames()]
-    assert "src/aotlab/media/video.py" in files
+    assert "src/aotlab/media/images.py" in files
     assert not [name for name in files if "tests/" in name]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["studio", "compositing", "trackers", "runtime"])
+@pytest.mark.parametrize("package", ["video", "studio", "compositing", "trackers", "runtime"])
 def test_other_packages_ship_licenses_and_omit_tests(checkout, package, tmp_path):
     build(checkout / "packages" / package, tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
@@ -293,13 +292,11 @@ def test_core_tracks_without_optional_libraries(tmp_path):
 
 
 NEEDED_EXTRAS = {
-    "track clip --mask mask.png --output out": "video",
     "score --dataset davis2017 --root . .": "score",
     "check-data .": "score",
     "weights get aott": "weights",
     "convert-visor --annotations . --images . --output out": "score",
     "submit --dataset mose --root . --results . --output out.zip": "score",
-    "vot": "vot",
     "export --config aott --output out": "export",
 }
 """Command line to what it needs."""
@@ -326,11 +323,10 @@ def test_dependencies_have_the_modules_of_the_package():
     project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
     features = extras.keys() - {"all", "docs", "test"}
-    extra_modules = {**EXTRAS, **LIBRARIES, "trax": "aotlab[vot]"}
+    extra_modules = {module: target for module, target in EXTRAS.items() if target.startswith("aotlab[")}
     assert {*extra_modules.values()} == {f"aotlab[{extra}]" for extra in features}
     modules = {
-        "opencv-python-headless": "cv2", "vot-trax": "trax", "opencolorio": "PyOpenColorIO", "Pillow": "PIL",
-        "PyYAML": "yaml",
+        "opencv-python-headless": "cv2", "Pillow": "PIL", "PyYAML": "yaml",
     }  # fmt: skip
 
     def list_modules(requirements):
@@ -343,13 +339,13 @@ def test_dependencies_have_the_modules_of_the_package():
 
 
 def test_missing_module_names_its_extra(monkeypatch):
-    fail = Mock(side_effect=PackageNotFoundError("av"))
+    fail = Mock(side_effect=PackageNotFoundError("cv2"))
     monkeypatch.setattr("importlib.metadata.distribution", fail)
-    require_modules("av", "scipy", "cv2")
+    require_modules("scipy", "cv2")
     with pytest.raises(InputError, match=r"^absent must be installed for this$"):
         require_modules("absent")
-    found = describe_missing_module("av.container")
-    assert found == "av must be installed for this; pip install 'aotlab[video]'"
+    found = describe_missing_module("scipy.optimize")
+    assert found == "scipy must be installed for this; pip install 'aotlab[train]'"
     assert describe_missing_module("aotlab.nowhere") is None
     monkeypatch.setitem(EXTRAS, "lab", "./packages/lab[all]")
     assert describe_missing_module("lab.x").endswith("; pip install './packages/lab[all]' in a checkout")

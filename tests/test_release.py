@@ -12,7 +12,9 @@ import yaml
 
 from aotlab import __version__
 from aotlab.configs.files import ROOT
-from aotlab_testing.marks import needs_posix
+from aotlab_testing.marks import needs_posix, skip_without_packages
+
+skip_without_packages()
 
 WORKFLOWS = sorted((ROOT / ".github").glob("**/*.yml"))
 CHANGELOG = """# Changes
@@ -59,7 +61,7 @@ def test_version_has_a_section_of_changes():
 
 @needs_posix
 def test_version_is_set_in_all_packages(tmp_path):
-    projects = ("studio", "compositing", "trackers", "runtime", "integrations/napari")
+    projects = ("video", "studio", "compositing", "trackers", "runtime", "integrations/napari")
     names = (
         "src/aotlab/__init__.py",
         *(f"packages/{project}/pyproject.toml" for project in projects),
@@ -104,8 +106,11 @@ echo "$@" >>calls.txt
 @pytest.mark.skipif(platform.system() != "Linux" or Path("/proc/driver/nvidia").exists(), reason="needs the CPU build")
 @pytest.mark.parametrize(("reachable", "count"), [("0", 2), ("1", 1)], ids=["reachable", "unreachable"])
 def test_set_up_prefers_the_cpu_build_of_torch(reachable, count, tmp_path):
-    packages = [f"packages/{name}" for name in ("studio", "compositing", "trackers", "runtime")]
-    for name in ("pyproject.toml", "setup.py", *(f"{package}/pyproject.toml" for package in packages)):
+    packages = [
+        f"packages/{name}" for name in ("video[images,ocio]", "studio", "compositing", "trackers[vot]", "runtime")
+    ]
+    projects = [package.partition("[")[0] for package in packages]
+    for name in ("pyproject.toml", "setup.py", *(f"{project}/pyproject.toml" for project in projects)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     python = tmp_path / ".venv" / "bin" / "python"

@@ -5,17 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from aotlab import Prompt, Tracker, draw_overlay, load_model, read_mask, write_mask
+from aotlab import Prompt, Tracker, load_model
 from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools.main import main
 from aotlab_testing import miniatures
-from aotlab_testing.drawn_clips import write_images
-from aotlab_testing.files import SAMPLE, read_files
+from aotlab_testing.files import read_files
 from aotlab_testing.small_model import build, build_prompts, draw_stripes, draw_texture
-from aotlab_video import open_frames, track
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
 
@@ -33,12 +30,6 @@ def prompts(monkeypatch):
     network = build_prompts()
     torch.nn.init.constant_(network.decoder.conv_out.bias, 10)
     monkeypatch.setattr("aotlab.prompting.network.load_prompt_network", lambda: network)
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory):
-    """A folder of four frames."""
-    return write_images(tmp_path_factory.mktemp("video"), draw_texture(4))
 
 
 @pytest.fixture(scope="module")
@@ -78,35 +69,6 @@ def test_tracker_takes_masks_prompts_and_saved_states(policy, prompts):
         np.testing.assert_array_equal(found.labels, expected.labels)
 
 
-def test_video_is_tracked_from_a_mask(aotlab, checkpoint, video, tmp_path):
-    Image.fromarray(draw_stripes([1, 2], dtype=np.uint8)).save(tmp_path / "first.png")
-    line = ("track", video, "--mask", "first.png", "--checkpoint", checkpoint, "--output", "out")
-    aotlab(*line, "--write", "masks,objects,coco,overlay")
-    assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
-    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} >= {"coco.json", "overlay.mp4"}
-
-
-def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path, prompts):
-    box = ("--box", "3,3,20,20")
-    aotlab("track", video, *box, "--checkpoint", checkpoint, "--write", "masks", "--output", "out")
-    masks = [read_mask(path) for path in (tmp_path / "out" / "masks").iterdir()]
-    assert [np.unique(mask[mask > 0]).tolist() for mask in masks] == [[1]] * 4
-
-
-def test_video_is_tracked_by_a_program(checkpoint, video, tmp_path):
-    write_mask(tmp_path / "first.png", draw_stripes([1, 2]))
-    first, frames = read_mask(tmp_path / "first.png"), open_frames(video)
-    track(frames, {0: first}, tmp_path / "out", Tracker(*load_model(checkpoint)))
-    assert (read_mask(tmp_path / "out" / "masks" / "00000.png") == first).all()
-    assert (draw_overlay(frames.read(0), first) != frames.read(0)).any()
-
-
-def test_image_is_masked_by_the_bundled_model(aotlab, tmp_path):
-    image = SAMPLE / "JPEGImages" / "480p" / "pond" / "00000.jpg"
-    aotlab("mask", image, "--box", "40,40,80,80", "--output", "mask.png")
-    assert read_mask(tmp_path / "mask.png").any()
-
-
 def test_benchmark_is_run_scored_and_combined(aotlab, checkpoint, benchmark, tmp_path):
     aotlab("eval", *benchmark, "--checkpoint", checkpoint, "--output", "one")
     aotlab("score", *benchmark, "one", "--json", "scores.json", "--workers", "1")
@@ -133,7 +95,6 @@ def test_data_is_checked_and_trained_on(aotlab, tmp_path):
     ("export --config aott --print-config", "method: aot"),
     ("weights", "r50_deaotl"),
     ("--help", "check-data"),
-    ("track --help", "--both-directions"),
 ])  # fmt: skip
 def test_descriptions_are_printed(aotlab, capsys, line, words):
     aotlab(*line.split())

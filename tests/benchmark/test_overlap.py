@@ -5,21 +5,18 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools.coco import COCO
 
 from aotlab.benchmark.ensemble import Branch, Ensemble
 from aotlab.benchmark.evaluator import evaluate
 from aotlab.engine.tracking.overlap import OverlapTracker
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
-from aotlab.sdk import encode_rle
 from aotlab.utils.errors import InputError
 from aotlab_testing import miniatures
 from aotlab_testing.drawn_clips import draw_box
 from aotlab_testing.miniatures import open_dataset
 from aotlab_testing.repeating_tracker import RepeatingTracker
 from aotlab_testing.small_model import draw_stripes, draw_texture, run_tracker
-from aotlab_video import Annotations, Region, VideoInfo, find_mask_writer
 
 SIZE = (24, 32)
 FRAME = np.zeros((*SIZE, 3), np.uint8)
@@ -60,22 +57,6 @@ def test_late_object_over_another_gets_its_own_layer():
     assert len(layers.layers) == 2
     found = layers.step(FRAME, {})
     assert [found.masks[object_id].sum() for object_id in (1, 2, 3)] == [400, 180, 49]
-
-
-def test_overlapping_objects_are_written_as_coco(tmp_path):
-    tracker = OverlapTracker(RepeatingTracker())
-    masks = np.stack([box(0, 0, 20, 20), box(5, 5, 10, 10)])
-    video, annotations = VideoInfo("clip", SIZE, 2), Annotations(SIZE)
-    for index in range(2):
-        found = tracker.step(FRAME, None if index else masks)
-        np.testing.assert_array_equal(found.objects, masks)
-        annotations.frames[index] = [
-            Region(key, encode_rle(mask)) for key, mask in zip(found.ids, found.objects, strict=True)
-        ]
-    find_mask_writer("coco").write(tmp_path / "coco.json", annotations, video)
-    stored = COCO(str(tmp_path / "coco.json"))
-    for annotation in stored.loadAnns(stored.getAnnIds()):
-        np.testing.assert_array_equal(stored.annToMask(annotation), masks[annotation["track_id"] - 1])
 
 
 def test_unusable_overlapping_masks_rejected():

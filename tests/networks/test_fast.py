@@ -1,7 +1,6 @@
 """Optimized models against plain ones: tracking in float32 and bfloat16, and training."""
 
 from copy import deepcopy
-from itertools import islice
 from unittest.mock import Mock
 
 import numpy as np
@@ -14,6 +13,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import build_encoder
@@ -29,8 +29,8 @@ from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab_testing.files import SAMPLE
 from aotlab_testing.marks import slow
+from aotlab_testing.miniatures import open_dataset
 from aotlab_testing.small_model import CASES, ROUNDING, build_case, draw_images, draw_planes, match_second_frame
-from aotlab_video.sources.video import open_frames
 
 CPU = torch.device("cpu")
 
@@ -110,7 +110,8 @@ def test_optimized_model_equals_the_plain_one(name, prepare):
 @pytest.mark.slow  # bfloat16 is emulated on many machines
 def test_bfloat16_masks_of_the_sample_equal_float32():
     model, config = load_checkpoint(BUNDLED_CHECKPOINT)
-    frames, mask = list(islice(open_frames(SAMPLE / "rabbit.mp4"), 5)), read_mask(SAMPLE / "rabbit.png")
+    (pond,) = open_dataset("davis2017", SAMPLE)
+    frames, mask = [read_image(path) for path in pond.frames[:5]], read_mask(pond.annotations[0])
     labels = {}
     for precision in ("float32", "bfloat16"):
         tracker = Tracker(optimize(model, precision=precision), config)

@@ -8,8 +8,7 @@ import pytest
 from aotlab.evaluation.voting import vote
 from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.tools.ensemble import main
-from aotlab_testing.video.stored_results import write_results
-from aotlab_video.runs.store import Results
+from aotlab_testing.tracked import write_tracked
 
 
 def vote_by_hand(maps, weights):
@@ -69,8 +68,8 @@ def test_failed_votes_are_reported_alone(folders, tmp_path, capsys):
 
 
 def test_folder_of_a_run_is_never_replaced(folders, tmp_path, run_expecting_error):
-    write_results(tmp_path / "run")
-    write_results(tmp_path / "list" / "a")
+    write_tracked(tmp_path / "run")
+    write_tracked(tmp_path / "list" / "a")
     for name, words in (("run", "results of a video"), ("list", "a, which aotlab did not write")):
         line = run_expecting_error(main, *folders, "--output", tmp_path / name, "--force")
         assert f"{name}: already contains {words}; choose another output" in line
@@ -109,7 +108,7 @@ def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_pat
             job.mkdir()
             (tmp_path / "masks").rename(job / "masks")
             write_mask(job / "prompt_masks" / "00000.png", np.ones((4, 6), np.uint8))
-            Results(folder=job, inputs={}, name=name, status="done").save()
+            write_tracked(job)
     assert main([*folders, "--output", str(tmp_path / "out")]) == 0
     assert sorted((path.parent.name, path.stem) for path in (tmp_path / "out").rglob("*.png")) == [
         (name, stem) for name in ("a", "b") for stem in ("00000", "00001")

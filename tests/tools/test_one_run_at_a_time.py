@@ -12,12 +12,9 @@ from aotlab_testing.files import SAMPLE
 from aotlab_testing.marks import slow
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
-VIDEO = str(SAMPLE / "rabbit.mp4")
 COMMANDS = {
     "train": ["train", "--config", "RECIPE"],
     "eval": ["eval", "--dataset", "davis2017", "--root", str(SAMPLE), "--output", "OUT"],
-    "track": ["track", VIDEO, "--mask", str(SAMPLE / "rabbit.png"), "--output", "OUT"],
-    "jobs": ["track", "--jobs", "JOBS", "--output", "OUT"],
     "export": ["export", "--config", "aott", "--size", "49x33", "--output", "OUT"],
     "ensemble": ["ensemble", str(SAMPLE / "Annotations" / "480p"), "--output", "OUT", "--force"],
     "submit": ["submit", "--dataset", "sav", "--root", "SAV", "--results", "SAV", "--output", "OUT", "--force"],
@@ -25,15 +22,13 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", ["track", *slow(*(name for name in COMMANDS if name != "track"))])
+@pytest.mark.parametrize("name", ["eval", *slow(*(name for name in COMMANDS if name != "eval"))])
 def test_second_run_on_one_output_is_rejected(tmp_path, capsys, monkeypatch, name):
     monkeypatch.setattr(export, "build_graphs", None)
     out = tmp_path / "out"
     recipe = write_recipe(tmp_path, draw_sets(tmp_path / "data"), "out", phase(steps=1))
-    jobs = tmp_path / "jobs.csv"
-    jobs.write_text(f"video,masks\n{VIDEO},{SAMPLE / 'rabbit.png'}\n")
     miniatures.make_sav(tmp_path / "sav")
-    words = {"SAV": str(tmp_path / "sav"), "OUT": str(out), "RECIPE": str(recipe), "JOBS": str(jobs)}
+    words = {"SAV": str(tmp_path / "sav"), "OUT": str(out), "RECIPE": str(recipe)}
     with locked_output(out):
         assert main([words.get(word, word) for word in COMMANDS[name]]) == 2
         assert [path.name for path in out.glob("*")] == [".lock"]

@@ -16,7 +16,7 @@ from aotlab_testing import miniatures
 from aotlab_testing.drawn_clips import draw_box, write_images, write_masks
 from aotlab_testing.limits import limit_file_size
 from aotlab_testing.miniatures import open_dataset
-from aotlab_video.runs.store import Results
+from aotlab_testing.tracked import write_tracked
 
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")
@@ -325,11 +325,9 @@ def test_run_of_some_frames_is_scored_on_these(truth, tmp_path, read_error_line,
     for path in frames[:3]:
         shutil.copy(path, results / "masks")
     line = [str(results), "--annotations", str(truth), "--workers", "1", "--json", str(tmp_path / "one.json")]
-    record = Results(folder=results, inputs={}, name="part", status="unfinished")
-    record.save()
+    write_tracked(results, status="unfinished")
     assert "part: results of an unfinished run (not finished)" in read_error_line(main(line))
-    record.status = "done"
-    record.save()
+    write_tracked(results)
     assert main([*line, "--force"]) == 0
     assert json.loads((tmp_path / "one.json").read_text())["J"] == 100
     assert f"scored on frames {frames[0].stem} to {frames[2].stem}, which were tracked" in caplog.text
@@ -360,7 +358,7 @@ def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
     shutil.copytree(truth, tmp_path / "rabbit" / "masks")
     lost = tmp_path / "rabbit" / "masks" / "00002.png"
     write_mask(lost, np.where(read_mask(lost) == 600, 0, read_mask(lost)))
-    Results(folder=tmp_path / "rabbit", inputs={}, name="rabbit", status="done").save()
+    write_tracked(tmp_path / "rabbit")
     files = ["--json", str(tmp_path / "one.json"), "--draw-worst", str(tmp_path / "worst")]
     line = [str(tmp_path / "rabbit"), "--annotations", str(truth), "--worst", "1", *files]
     assert main([*line, "--workers", "1"]) == 0
@@ -374,7 +372,7 @@ def test_tracked_video_has_the_name_of_its_folder(truth, tmp_path, capsys):
 def test_frames_beside_annotations_are_ignored(truth, tmp_path):
     results, beside = tmp_path / "part", tmp_path / "beside"
     shutil.copytree(truth, results / "masks")
-    Results(folder=results, inputs={}, name="part", status="done").save()
+    write_tracked(results)
     for folder in (truth, tmp_path / "root" / "JPEGImages" / "480p" / truth.name):
         shutil.copytree(folder, beside, dirs_exist_ok=True)
     (results / "masks" / max(truth.iterdir()).name).unlink()

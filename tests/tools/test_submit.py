@@ -18,7 +18,7 @@ from aotlab.tools.submit import main
 from aotlab.utils.errors import InputError
 from aotlab_testing import miniatures
 from aotlab_testing.mutations import change_json
-from aotlab_video.runs.store import Results
+from aotlab_testing.tracked import write_tracked
 
 SERVERS = {
     "davis2017": "deer/00000.png",
@@ -102,7 +102,7 @@ def test_results_of_tracked_videos_are_packed(name, suffix, tmp_path):
             folder.rename(tmp_path / "masks")
             folder.mkdir()
             (tmp_path / "masks").rename(folder / "masks")
-            Results(folder=folder, inputs={}, name=folder.name, status="done").save()
+            write_tracked(folder)
     assert contents[0] == contents[1] != []
 
 

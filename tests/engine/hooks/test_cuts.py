@@ -1,7 +1,5 @@
 """Cuts: detected by colors and places; the next frame ignores short-term memory."""
 
-from threading import Event
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from aotlab.engine.recurrence import segment_frame
 from aotlab.engine.tracking.groups import find_indices, merge_logits
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab_testing.small_model import assert_resumes, assert_same, build, draw_stripes, draw_texture, run_tracker
-from aotlab_video.runs.directions import track_both_directions
 
 CUTS = "rules.cuts=true", "rules.after_cut=continue"
 
@@ -138,18 +135,6 @@ def test_mask_on_the_frame_after_a_cut_holds(ending):
     assert after[3].hidden == {1}
     np.testing.assert_array_equal(after[3].labels, draw_stripes([0, 2]))
     assert (after[4].labels == 2).any()
-
-
-def test_cut_between_masks_separates_directions(ending, tmp_path):
-    frames, masks = shots(), {0: draw_stripes([1]), 5: draw_stripes([0, 1])}
-    predictions = track_both_directions(Tracker(*ending), enumerate(frames), masks, {}, tmp_path, Event())
-    tracked = [predicted.prediction for predicted in predictions]
-    forward = run_tracker(Tracker(*ending), frames, {0: masks[0]})
-    backward = run_tracker(Tracker(*ending), frames[::-1], {0: masks[5]})[::-1]
-    for index in range(1, 5):
-        expected = forward[index] if index < 3 else backward[index]
-        torch.testing.assert_close(tracked[index].probabilities, expected.probabilities, atol=1 / 255, rtol=0)
-    assert [prediction.cut for prediction in tracked] == [index == 3 for index in range(6)]
 
 
 @pytest.fixture(scope="module")

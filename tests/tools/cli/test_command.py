@@ -4,54 +4,29 @@ import io
 import logging
 import os
 import sys
-from types import SimpleNamespace
 
 import click
 import numpy as np
 import pytest
-from hypothesis import given, strategies
 from PIL import Image
 
 from aotlab.media.images import read_image
-from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import PACKAGES, command, find_given_option, option_group
-from aotlab.tools.cli.options import config_option, is_setting
+from aotlab.tools.cli.options import config_option, is_setting, settings
 from aotlab.tools.cli.types import PositiveFloat, PositiveInt, flag, list_option, option
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils import plugins
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab_testing.processes import run_python
-from aotlab_video.commands.options import split_settings, video_argument
 
 
 @command("aotlab example", "An example.")
-@video_argument("[VIDEO]", "a video")
 @list_option("--scales", "scales", PositiveFloat.read)
-@list_option("--write", "outputs")
-@option("--output", help="folder")
 @option("--rounds", type=PositiveInt, default=3, help="repetitions")
-@flag("--flip", "flip")
 @config_option()
+@settings
 def example(**options):
     return 0
-
-
-def parse(line):
-    """The options of a command line of `example`."""
-    return SimpleNamespace(**example.make_context("aotlab example", line).params)
-
-
-PARTS = ["--flip", "--output=a=b", "--output a=b", "--write masks", "--scales 2,1", "--scales=3", "m=2 n=4"]
-VIDEOS = ["0001", "clip.mp4", "./take=2", "Take=2", "http://host/video?id=2", "=2", "1=2"]
-
-
-@pytest.mark.parametrize("video", VIDEOS)
-@given(parts=strategies.permutations(PARTS))
-def test_settings_and_video_may_be_anywhere(video, parts):
-    args = parse(" ".join(parts).replace("--flip", f"{video} --flip").split())
-    assert split_settings(args.video) == ((video,), ("m=2", "n=4"))
-    assert args.scales in ((2, 1, 3), (3, 2, 1))
-    assert (args.output, args.write, args.flip) == ("a=b", ("masks",), True)
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -70,11 +45,6 @@ def test_setting_begins_with_a_section(tmp_path, monkeypatch, text, expected):
     assert is_setting(text) == expected
 
 
-def test_misspelled_section_is_a_setting(run_expecting_error):
-    message = run_expecting_error(main, "track", "memori.every=2", "--print-config")
-    assert "unknown key memori; did you mean memory?" in message
-
-
 @pytest.mark.parametrize(("line", "expected"), [([], None), (["--width=3"], "--width"), (["--name=y"], None)])
 def test_group_of_options_has_a_title_and_names_the_given_one(line, expected, capsys):
     @command("example", "")
@@ -88,25 +58,6 @@ def test_group_of_options_has_a_title_and_names_the_given_one(line, expected, ca
     assert passed == [expected]
     assert run(["--help"]) == 0
     assert "Sides:\n  --width" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("line", "message"), [
-    ("clip --mask 5:first.png", "--mask 5:first.png: no such file; did you mean 5=first.png?"),
-    ("clip --mask 5:2:first.png", "--mask 5:2:first.png: no such file; did you mean 5:2=first.png?"),
-    ("clip --mask first.png --output out.mov", "--output out.mov: not a folder; give a folder, and --write overlay "),
-    ("clip/cat.%04d.png", "clip/cat.%04d.png: no such file or folder; give the folder clip"),
-    ("clip/*.png --mask first.png", "clip/*.png: no such file or folder; give the folder clip"),
-    ("--jobs clips --end 2", "--end: applies to a single video; remove it, or give --jobs a list instead of a folder"),
-    ("clip clips/clip", "2 videos are named clip (case is ignored); use a list with a column name"),
-])  # fmt: skip
-def test_error_of_track_names_the_remedy(run_expecting_error, tmp_path, monkeypatch, line, message):
-    monkeypatch.chdir(tmp_path)
-    for folder in ("clip", "clips/clip"):
-        write_mask(tmp_path / folder / "1.png", np.ones((4, 4), np.uint8))
-    write_mask(tmp_path / "first.png", np.ones((4, 4), np.uint8))
-    before = sorted(tmp_path.rglob("*"))
-    assert run_expecting_error(main, "track", *line.split()).startswith(f"error: {message}")
-    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(("line", "message"), [
@@ -129,13 +80,11 @@ def test_invalid_line_is_reported_in_one_sentence(run_expecting_error, line, mes
     ("submit --results . --output s.zip", "Missing option '--dataset'. give one of davis2016, "),
     ("eval", "--dataset: missing"),
     ("train train.seed=7", "Missing option '--config'; see aotlab train --help"),
-    ("convert m.png m.json", "Missing option '--to'. Choose from: coco, cvat, "),
-    ("track c.mp4 --mask", "Option '--mask' requires an argument; see aotlab track --help"),
-    ("track c.mp4 -zq", "No such option '-z'; see aotlab track --help"),
+    ("eval --root", "Option '--root' requires an argument; see aotlab eval --help"),
+    ("eval -zq", "No such option '-z'; see aotlab eval --help"),
     ("score --dataset davis2018 .", "--dataset: davis2018: not one of "),
-    ("convert m.png m.json --to cocoa", "; did you mean coco?"),
-    ("track c.mp4 --output=", "--output: empty; give a folder"),
-    ("track c.mp4 --output FILE", "--output: Folder '{file}' is a file; see aotlab track --help"),
+    ("eval --output=", "--output: empty; give a folder"),
+    ("eval --output FILE", "--output: Folder '{file}' is a file; see aotlab eval --help"),
 ])  # fmt: skip
 def test_wrong_options_are_reported_in_one_sentence(run_expecting_error, line, message, tmp_path):
     (tmp_path / "file").touch()
@@ -149,7 +98,7 @@ def test_default_is_shown_in_the_help(capsys):
     assert example(["--help"]) == 0
     out = capsys.readouterr().out
     assert "repetitions (default: 3)" in out
-    assert out.startswith("Usage: aotlab example [OPTIONS] [VIDEO] [KEY=VALUE]...")
+    assert out.startswith("Usage: aotlab example [OPTIONS] [KEY=VALUE]...")
 
 
 @pytest.mark.parametrize(("option", "level"), [("-q", logging.ERROR), ("-v", logging.DEBUG)])
@@ -170,9 +119,9 @@ def test_help_shows_all_commands_or_one(capsys):
 
 @pytest.mark.parametrize(("shell", "words", "current", "kind", "expected"), [
     ("bash", "tr", "1", "plain", {"track", "train"}),
-    ("bash", "track --neg", "2", "plain", {"--negative-point"}),
-    ("bash", "track --mask fi", "3", "file", {"fi"}),
-    ("zsh", "track --frame-numbers ", "3", "plain", {"index", "file"}),
+    ("bash", "train --rest", "2", "plain", {"--restart"}),
+    ("bash", "score --json fi", "3", "file", {"fi"}),
+    ("zsh", "export --precision ", "3", "plain", {"float32", "int8"}),
     ("fish", "weights sho", "sho", "plain", {"show"}),
 ])  # fmt: skip
 def test_shells_complete(monkeypatch, capsys, shell, words, current, kind, expected):
@@ -192,7 +141,6 @@ def test_completion_prints_the_set_up_of_shells(capsys):
 
 @pytest.mark.parametrize(("line", "option"), [
     *((["export", "--output", "o", "--size", text], "--size") for text in ("0x0", "²x5", "9" * 5000 + "x5")),
-    *((["track", "a", "--remove", text], "--remove") for text in ("9" * 5000 + ":1", "1:0", "²:1", "1:-1")),
     *((["table", "a", "--ranks", text], "--ranks") for text in ("0", "auto:25", "nan")),
     *((["score", "a", "--worst", text], "--worst") for text in ("-1", "2147483648", "1e400", "inf")),
     *((["eval", "--scales", text], "--scales") for text in ("0", "nan", "17", "")),
@@ -208,12 +156,11 @@ def test_invalid_numbers_of_commands_are_one_sentence(line, option, run_expectin
     ["n" * 300, "memory.every=" + "9" * 5000, "x\0y", "a\x1b[2Jb\nc\u202e"],
     ids=["long", "setting", "nul", "control"],
 )
-@pytest.mark.parametrize("line", ["? --mask x", "x --mask ?", "x --mask x --checkpoint ?", "x --mask x --config ?"])
+@pytest.mark.parametrize("line", ["--checkpoint ?", "--config ?"])
 def test_impossible_path_is_reported_in_one_sentence(run_expecting_error, value, line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "x").touch()
     words = [value if word == "?" else word for word in line.split()]
-    run_expecting_error(main, "track", *words, "--output", "out")
+    run_expecting_error(main, "eval", "--dataset", "davis2017", *words, "--output", "out")
 
 
 @pytest.mark.parametrize(
@@ -321,21 +268,10 @@ def test_help_lists_plugins_after_built_in_commands(plugin, capsys):
 def test_missing_package_of_a_command_is_one_sentence(monkeypatch, capsys, name):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
     assert main([name, "--help"]) == 2
-    assert capsys.readouterr().err == f"error: aotlab {name}: not installed; pip install . in a checkout\n"
+    message = f"error: aotlab {name}: not installed; pip install {PACKAGES[name][1]} in a checkout\n"
+    assert capsys.readouterr().err == message
     assert main(["--help"]) == 0
     assert f"  {name} " in capsys.readouterr().out
-
-
-def test_command_of_another_package_replaces_none(tmp_path, monkeypatch, capsys):
-    info = tmp_path / "other-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[aotlab.commands]\ntrack = other:main\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert main(["track", "--help"]) == 0
-    assert "--both-directions" in capsys.readouterr().out
-    assert main(["--help"]) == 0
-    assert capsys.readouterr().out.count("\n  track ") == 1
 
 
 @pytest.mark.filterwarnings("error")

@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 
+from aotlab.configs.files import ROOT
+
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "r50_deaotl_rmem", "msdeaott", "aost", "r50_paotl")
 needs_pymatting = pytest.mark.skipif(not find_spec("pymatting"), reason="needs pymatting")  # not imported by the test
 needs_compositing = pytest.mark.skipif(not find_spec("aotlab_compositing"), reason="needs aotlab_compositing")
+needs_runtime = pytest.mark.skipif(not find_spec("aotlab_runtime"), reason="needs aotlab_runtime")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, forks or devices of POSIX")
+
+
+def skip_without_packages() -> None:
+    """Skip the module that calls this if the checkout lacks `packages/`, as in scripts/test_alone.py."""
+    if not (ROOT / "packages" / "studio").is_dir():
+        pytest.skip("checks the whole checkout, which lacks packages here", allow_module_level=True)
 
 
 def slow(*values: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from aotlab_testing.limits import limit_file_size
 from aotlab_testing.repeating_tracker import RepeatingTracker
-from aotlab_testing.small_model import draw_stripes, draw_texture, run_tracker
+from aotlab_testing.small_model import build, draw_stripes, draw_texture, run_tracker
 from aotlab_video.runs.directions import track_both_directions, weigh_directions
 from aotlab_video.runs.merging import ObjectProbabilities, PredictionFile, TemporaryArrays, merge_predictions
 
@@ -245,3 +245,16 @@ def test_temporary_arrays_in_any_order_and_without_disk_space(tmp_path):
                 np.testing.assert_array_equal(stored_arrays[index], arrays[index])
             with limit_file_size(10), pytest.raises(InputError, match=r"cannot be written \(File too large"):
                 stored_arrays.append(arrays[0])
+
+
+def test_cut_between_masks_separates_directions(tmp_path):
+    model = build("aott", "model.max_objects=3", "rules.cuts=true", "rules.after_cut=end")
+    frames = np.concatenate([draw_texture(3) // 2 + 128, draw_texture(3, seed=1) // 2])
+    masks = {0: draw_stripes([1]), 5: draw_stripes([0, 1])}
+    tracked = [predicted.prediction for predicted in track_both(Tracker(*model), frames, masks, tmp_path)]
+    forward = run_tracker(Tracker(*model), frames, {0: masks[0]})
+    backward = run_tracker(Tracker(*model), frames[::-1], {0: masks[5]})[::-1]
+    for index in range(1, 5):
+        expected = forward[index] if index < 3 else backward[index]
+        torch.testing.assert_close(tracked[index].probabilities, expected.probabilities, atol=1 / 255, rtol=0)
+    assert [prediction.cut for prediction in tracked] == [index == 3 for index in range(6)]
