@@ -63,6 +63,7 @@ def run_tests(package: str, options: list[str]) -> int:
     """Run the tests of a package; return pytest's exit code."""
     packages = {package, "testing", *STANDS_ON[package]}
     with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # some tests run as another user
         checkout, python = Path(folder, "checkout"), make_environment(Path(folder, "venv"))
         copy_checkout(checkout, packages)
         projects = [checkout / "packages" / name for name in sorted(packages)]

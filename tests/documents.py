@@ -10,6 +10,7 @@ from click import Context
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
+from aotlab.tools.cli.command import PACKAGES
 from aotlab.tools.cli.types import Checkpoint, ConfigFile, ExistingFolder, ExistingPath, TrackerName
 from aotlab.tools.main import main
 
@@ -85,18 +86,21 @@ def check_options(words):
     command, *arguments = words
     if command.startswith("-"):
         return
-    from aotlab_video.commands.options import SegmenterName
-
     found = main.get_command(Context(main), command)
+    others = []
+    if command in PACKAGES:
+        from aotlab_video.commands.options import SegmenterName
+
+        others = [(SegmenterName, "read", str)]
     if not {"-h", "--help", "help"} & set(arguments):
         with ExitStack() as unchecked:  # files of the documents do not exist
             for kind, name, value in (
                 (Checkpoint, "read", Path),
                 (TrackerName, "read", Path),
-                (SegmenterName, "read", str),
                 (ConfigFile, "read", str),
                 (ExistingPath, "exists", False),
                 (ExistingFolder, "exists", False),
+                *others,
             ):
                 unchecked.enter_context(patch.object(kind, name, value))
             unchecked.enter_context(patch("aotlab.tools.cli.options.load_plugin_files"))

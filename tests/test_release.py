@@ -12,9 +12,9 @@ import yaml
 
 from aotlab import __version__
 from aotlab.configs.files import ROOT
-from aotlab_testing.marks import needs_posix, skip_without_packages
+from aotlab_testing.marks import needs_all_packages, needs_posix
 
-skip_without_packages()
+pytestmark = needs_all_packages
 
 WORKFLOWS = sorted((ROOT / ".github").glob("**/*.yml"))
 CHANGELOG = """# Changes

@@ -1,68 +1,23 @@
-"""Files that released versions have written are opened, rendered, scored and continued, in another folder."""
+"""Files that released versions have written: training continues, evaluations are scored, packed and continued."""
 
 import json
 import os
 import re
 import zipfile
 
-import numpy as np
 import pytest
 
-import aotlab
-import aotlab_runtime
-from aotlab import load_model, read_mask
+from aotlab import load_model
 from aotlab.sdk import load_plugins
-from aotlab.tools.main import main
 from aotlab_testing.files import read_files
-from aotlab_testing.stored_files import ARCHIVES, unpack
-from aotlab_video import Results, open_frames
+from aotlab_testing.stored_files import ARCHIVES, MODEL, assert_masks, run, steps, stored
 
+__all__ = ["steps", "stored"]
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="the stored paths are absolute on other systems only"),
     pytest.mark.usefixtures("unload"),  # each test loads the plug-in of its own folder
 ]
-MODEL = "--checkpoint", "training/whole/video.safetensors", "--plugin", "encoder.py", "--device", "cpu"
-MASK = "track", "video", "--mask", "first.png", *MODEL
 BENCHMARK = "--dataset", "mose", "--split", "train", "--root", "benchmark"
-RECORD = "results.json"
-MIN_EQUAL = 0.995
-"""Fraction of pixels that are equal on every processor, whose sums differ in rounding: all but some at edges."""
-
-
-@pytest.fixture(params=ARCHIVES, ids=lambda path: path.stem)
-def stored(request, tmp_path, monkeypatch):
-    """The files of a version, in the working directory."""
-    folder = unpack(request.param, tmp_path / "moved")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """The frames that trackers of this process have tracked."""
-    counted, step = [], aotlab.Tracker.step
-
-    def count_step(self, frame, *args, **options):
-        counted.append(frame)
-        return step(self, frame, *args, **options)
-
-    monkeypatch.setattr(aotlab.Tracker, "step", count_step)
-    return counted
-
-
-def run(*words, status=0):
-    assert main([str(word) for word in words]) == status
-
-
-def read_masks(folder):
-    return np.stack([read_mask(path) for path in sorted(folder.glob("*.png"))])
-
-
-def assert_masks(folder, expected):
-    """Compare masks up to rounding."""
-    found, expected = read_masks(folder), read_masks(expected)
-    assert found.shape == expected.shape
-    assert (found == expected).mean() >= MIN_EQUAL
 
 
 def read_losses(log):
@@ -78,12 +33,6 @@ def test_stored_files_name_no_folder_of_a_machine(archive):
     assert found == set()
 
 
-def test_stored_checkpoint_tracks(stored):
-    run(*MASK, "--strict", "--write", "masks", "--output", "new")
-    assert_masks(stored / "new" / "masks", stored / "whole" / "masks")
-    assert len(np.unique(read_masks(stored / "whole" / "masks"))) == 3
-
-
 def test_stored_training_state_continues(stored, caplog):
     output, options = stored / "training" / "interrupted", ("train.phases.0.steps=12", "train.log_every=1")
     before = read_losses(output / "log.jsonl")
@@ -97,37 +46,6 @@ def test_stored_training_state_continues(stored, caplog):
     assert not [message for message in caplog.messages if " with other " in message]
     load_plugins(["encoder.py"])
     assert load_model(output / "video.safetensors")[1].name == "small"
-
-
-def test_outputs_of_stored_results_are_the_same(stored):
-    before = read_files(stored / "tracked")
-    run("render", "tracked", "--write", "coco,mattes16,review,objects")
-    after = read_files(stored / "tracked")
-    assert [path for path in before if path != RECORD and after[path] != before[path]] == []
-    assert len([path for path in after if path.startswith("objects/")]) == 8
-
-
-@pytest.mark.parametrize(("name", "line"), [
-    ("whole", MASK),
-    ("tracked", (*MASK, "--class", "rabbit", "--end", 3)),
-    ("boxed", ("track", "video", "--box", "6,10,26,26", "--negative-point", "60,50", "--both-directions", *MODEL)),
-])  # fmt: skip
-def test_stored_results_are_reused(stored, steps, name, line):
-    before = read_files(stored / name)
-    run(*line, "--write", "masks", "--output", name)
-    after = read_files(stored / name)
-    assert {path: after[path] for path in after if path != RECORD} == {
-        path: before[path] for path in before if path != RECORD
-    }
-    assert steps == []
-
-
-def test_stored_unfinished_results_continue(stored, steps):
-    before = read_files(stored / "unfinished" / "masks")
-    run(*MASK, "--write", "masks", "--output", "unfinished")
-    assert len(steps) == 2
-    assert read_files(stored / "unfinished" / "masks").items() >= before.items()
-    assert_masks(stored / "unfinished" / "masks", stored / "whole" / "masks")
 
 
 def test_stored_evaluation_is_scored_and_packed(stored):
@@ -153,29 +71,3 @@ def test_stored_votes_are_reused(stored):
     before = {path: path.stat().st_mtime_ns for path in stored.glob("voted/*/*.png")}
     run("ensemble", "evaluated", "evaluated", "--output", "voted")
     assert {path: path.stat().st_mtime_ns for path in stored.glob("voted/*/*.png")} == before
-
-
-@pytest.mark.parametrize("start", [0, 3])
-def test_stored_export_tracks(stored, start):
-    tracker, expected = (
-        aotlab_runtime.Tracker.from_export("exported", threads=1),
-        read_masks(stored / "whole" / "masks"),
-    )
-    if start:
-        tracker.load_state_dict(np.load("exported_state.npz"))
-    frames = list(open_frames("video"))[start:]
-    found = [tracker.step(frame, expected[0] if index == 0 else None) for index, frame in enumerate(frames, start)]
-    labels = np.stack([prediction.labels for prediction in found])
-    assert (labels == expected[start:]).mean() >= MIN_EQUAL
-
-
-@pytest.mark.parametrize("options", [(), ("--force",)])
-def test_stored_list_keeps_what_a_person_corrected(stored, steps, options):
-    before = read_files(stored / "list" / "results", "*.png")
-    run("track", "--jobs", "list/clips.csv", "--output", "list/results", *MODEL, "--write", "masks,coco", *options)
-    assert (read_files(stored / "list" / "results", "*.png"), steps) == (before, [])
-    assert Results.read(stored / "list" / "results" / "exported").protected
-    summary = (stored / "list" / "results" / "summary.csv").read_text().splitlines()
-    assert [line.split(",")[:4] for line in summary[1:]] == [
-        ["exported", "done", "6", ""], ["edited", "done", "6", ""], ["tracked", "done", "6", ""]
-    ]  # fmt: skip

@@ -272,7 +272,7 @@ def test_changed_code_of_a_checkpoint_is_named(checkpoint, plugin, unload, caplo
     assert f"{checkpoint}: code of memory.policy=recent has changed since it was trained" in caplog.text
 
 
-@pytest.mark.parametrize("command", ["track clip --mask first.png", "eval --dataset davis2017", "export --output new"])
+@pytest.mark.parametrize("command", ["eval --dataset davis2017", "export --output new"])
 def test_strict_refuses_a_checkpoint_whose_code_has_changed(checkpoint, plugin, unload, capsys, command):
     plugin.write_text(plugin.read_text() + "# changed\n")
     options = ["--strict", "--plugin", str(plugin), "--checkpoint", str(checkpoint), "memory.frames=3"]

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from aotlab_testing.files import read_files
+from aotlab_testing.stored_files import assert_outputs_are_the_same
 from aotlab_testing.video.runs import interrupt, read_results, track
 from aotlab_video.commands.render import main
 from aotlab_video.sources.video import open_frames
@@ -65,3 +66,7 @@ def test_movie_of_a_resumed_run_has_all_frames(video, mask, tmp_path, monkeypatc
     interrupt(monkeypatch, video, tmp_path, mask, args=["--write", "soft"])
     assert track(video, tmp_path, mask, args=["--write", "prores,objects"]) == 0
     assert len(list(open_frames(tmp_path / "out" / "alpha.mov"))) == 4
+
+
+def test_mattes_of_stored_results_are_the_same(stored):
+    assert_outputs_are_the_same(stored / "tracked", "mattes16")

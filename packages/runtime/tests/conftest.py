@@ -2,6 +2,10 @@
 
 import pytest
 
+from aotlab_testing.fixtures import models, offer, read_error_line, run_expecting_error, small_tracker, unload
+
+__all__ = ["models", "offer", "read_error_line", "run_expecting_error", "small_tracker", "unload"]
+
 
 @pytest.fixture(scope="session")
 def exported():

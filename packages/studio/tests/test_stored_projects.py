@@ -17,22 +17,15 @@ from aotlab_studio.export_clips import main as export_clips
 from aotlab_studio.session.actions import run_action
 from aotlab_studio.tracking.models import TrackerLoader
 from aotlab_testing.files import read_files
-from aotlab_testing.stored_files import ARCHIVES, unpack
+from aotlab_testing.stored_files import assert_outputs_are_the_same, stored
 from aotlab_video import Results
 from studio.tests.annotation.sessions import restore_backup, wait_for
 
+__all__ = ["stored"]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stored paths are absolute on other systems only")
 CORRECTED = Path("studio/corrected")
 DRAWN_POINT = 8, 86
 """Row and column in the polygon that a person has drawn on frame 2 of two clips of the list."""
-
-
-@pytest.fixture(params=ARCHIVES, ids=lambda path: path.stem)
-def stored(request, tmp_path, monkeypatch):
-    """The files of a version, in the working directory."""
-    folder = unpack(request.param, tmp_path / "moved")
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @pytest.fixture
@@ -132,3 +125,7 @@ def test_stored_list_is_exported(stored, open_stored):
     for name, is_corrected in {"exported": True, "edited": True, "tracked": False}.items():
         assert Results.read(results / name).protected == is_corrected
         assert read_mask(results / name / "masks" / "00002.png")[DRAWN_POINT] == is_corrected
+
+
+def test_review_of_stored_results_is_the_same(stored):
+    assert_outputs_are_the_same(stored / "tracked", "review")

@@ -16,10 +16,9 @@ needs_runtime = pytest.mark.skipif(not find_spec("aotlab_runtime"), reason="need
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, forks or devices of POSIX")
 
 
-def skip_without_packages() -> None:
-    """Skip the module that calls this if the checkout lacks `packages/`, as in scripts/test_alone.py."""
-    if not (ROOT / "packages" / "studio").is_dir():
-        pytest.skip("checks the whole checkout, which lacks packages here", allow_module_level=True)
+needs_all_packages = pytest.mark.skipif(
+    not (ROOT / "packages" / "studio").is_dir(), reason="checks the whole checkout, which lacks packages here"
+)
 
 
 def slow(*values: Any) -> list[Any]:

@@ -137,3 +137,17 @@ def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, run_expecting_e
     monkeypatch.setitem(sys.modules, "aotlab_runtime", None)
     line = run_expecting_error(main, *TINY, "--output", tmp_path / "out", "--verify")
     assert line.endswith("aotlab_runtime must be installed; pip install ./packages/runtime in a checkout")
+
+
+EXPORT = "--config aott --size 49x33 model.stages.0.window=7 --output out"
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    (f"{EXPORT} --provider foo --verify", "provider foo: unknown; choose one of cpu, cuda"),
+    (f"{EXPORT} --size 1x1 --verify", "1x1: too small for the clip of --verify; give a larger --size"),
+    (f"{EXPORT} --provider coreml --verify", "coreml: not in this onnxruntime; install"),
+])  # fmt: skip
+def test_unusable_verification_rejected(line, words, tmp_path, monkeypatch, run_expecting_error):
+    monkeypatch.chdir(tmp_path)
+    assert words in run_expecting_error(main, *line.split())
+    assert list(tmp_path.iterdir()) == []
