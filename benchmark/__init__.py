@@ -1,1 +1,1 @@
-"""Runs of models on benchmarks, ensembles, the papers' tables, and the VOT toolkit."""
+"""Runs of models on benchmarks: ensembles, sweeps, tables of papers; `evaluation` scores what they write."""

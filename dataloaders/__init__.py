@@ -1,1 +1,1 @@
-"""Readers of benchmarks, training clips and their augmentation, checks of a user's data. Independent of models."""
+"""Readers of labeled videos: layouts, sequences, archives; `training` has training sets, clips and augmentation."""

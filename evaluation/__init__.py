@@ -1,1 +1,1 @@
-"""Scoring, voting and tables of saved results by the benchmarks' rules, and checks of data; independent of PyTorch."""
+"""Scores of results by the rules of benchmarks, and checks of data, without PyTorch; `benchmark` runs models."""

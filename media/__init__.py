@@ -1,1 +1,1 @@
-"""Frames of videos, streams and images; masks and their files; overlays and video writing."""
+"""Images, masks of object ids in PNG, run lengths, prompts and overlays; names of files."""

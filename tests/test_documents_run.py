@@ -28,7 +28,6 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
 from aotlab.tools.main import main
 from aotlab.utils import plugins
-from aotlab.utils.errors import EXTRAS
 from aotlab_testing.drawn_clips import (
     draw_moving_clip,
     stems_from,
@@ -341,8 +340,10 @@ def test_every_skip_and_change_has_a_command():
 
 def test_installed_extras_exist():
     lines = [line for line in list_commands() if "pip install" in line]
-    groups = re.findall(r"\[([\w,]+)\]", "\n".join(lines))
-    named = {extra for group in groups for extra in group.split(",")}
-    assert "all" in named
-    assert {f"aotlab[{extra}]" for extra in named - {"all", "docs", "test"}} <= {*EXTRAS.values(), "aotlab[vot]"}
+    groups = re.findall(r"(\.|\./packages/\w+)\[([\w,]+)\]", "\n".join(lines))
+    named = {(folder, extra) for folder, extras in groups for extra in extras.split(",")}
+    assert (".", "all") in named
+    for folder, extra in named:
+        project = (ROOT / folder / "pyproject.toml").read_text(encoding="utf-8")
+        assert re.search(rf"^{extra} = \[", project, re.MULTILINE), f"{folder}[{extra}]"
     assert not [line for line in lines if re.search(r"install '?aotlab", line)]  # no index has it

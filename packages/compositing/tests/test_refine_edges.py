@@ -24,7 +24,7 @@ def test_missing_library_of_refined_edges_names_the_extra(video, mask, tmp_path,
     monkeypatch.setattr(edges, "find_spec", lambda name: None)
     assert track(video, tmp_path, mask, args=["--write", "masks"]) == 0
     assert main([str(tmp_path / "out"), "--write", "alpha", "--refine-edges"]) == 2
-    assert "pip install 'aotlab-compositing[edges]'" in capsys.readouterr().err
+    assert "pip install './packages/compositing[edges]' in a checkout" in capsys.readouterr().err
     assert not (tmp_path / "out" / "alpha").exists()
 
 

@@ -96,7 +96,7 @@ BUILDERS = {"sam2": build_sam2, "edgetam": build_edgetam, "sam3": build_sam3}
 @lru_cache
 def build_sam(family: str, *, video: bool = True):
     """A model, with weights large enough that masks move and stay, and its processor."""
-    transformers = pytest.importorskip("transformers", reason="needs transformers (aotlab-trackers[sam])")
+    transformers = pytest.importorskip("transformers", reason="needs transformers (./packages/trackers[sam])")
     torch.manual_seed(0)
     model = BUILDERS[family](video).eval()
     with torch.no_grad():
@@ -115,7 +115,7 @@ def build_sam(family: str, *, video: bool = True):
 @lru_cache
 def build_cutie():
     """A network with random weights, and its settings."""
-    pytest.importorskip("cutie", reason="needs rf-cutie (aotlab-trackers[cutie])")
+    pytest.importorskip("cutie", reason="needs rf-cutie (./packages/trackers[cutie])")
     from aotlab_trackers.cutie import build_network, make_config
 
     config = make_config("small", short_edge=None)

@@ -8,7 +8,7 @@ from aotlab import InputError, TrackerOptions
 from aotlab.utils.files import sha256
 from trackers.tests.models import HEIGHT, WIDTH, build_cutie, draw_frames, draw_mask
 
-pytest.importorskip("cutie", reason="needs rf-cutie (aotlab-trackers[cutie])")
+pytest.importorskip("cutie", reason="needs rf-cutie (./packages/trackers[cutie])")
 
 from cutie.inference.inference_core import InferenceCore
 

@@ -44,7 +44,9 @@ TOLERANCE = 1e-5
 def require_pymatting() -> None:
     """Raise `InputError` unless edges can be refined."""
     if not find_spec("pymatting"):
-        raise InputError("pymatting must be installed for this; pip install 'aotlab-compositing[edges]'")
+        raise InputError(
+            "pymatting must be installed for this; pip install './packages/compositing[edges]' in a checkout"
+        )
 
 
 @cache

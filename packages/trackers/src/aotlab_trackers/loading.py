@@ -167,4 +167,6 @@ def describe(name: str, digest: str, settings: Mapping[str, Any], library: str) 
 
 def _require_library(module: str, extra: str, checkpoint: str) -> None:
     if find_spec(module) is None:
-        raise InputError(f"needs {module}", subject=checkpoint, remedy=f"pip install 'aotlab-trackers[{extra}]'")
+        raise InputError(
+            f"needs {module}", subject=checkpoint, remedy=f"pip install './packages/trackers[{extra}]' in a checkout"
+        )
