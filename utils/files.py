@@ -26,6 +26,8 @@ T = TypeVar("T")
 MAX_NAME_BYTES = 255
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
 """Errors of parsers that use values of JSON or XML whose types, lengths or fields are not as expected."""
+WRONG_TYPES = {"tuple_type": "should be a list", **dict.fromkeys(("dict_type", "model_type"), "should be an object")}
+"""Messages of pydantic's errors that name types of Python, by the type of the error."""
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """Names of files that file managers of macOS and Windows create."""
 NO_SPACE_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
@@ -192,8 +194,9 @@ def _describe_wrong_value(error: BaseException) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
-        return f"missing {place}"
-    reason = str(first.get("ctx", {}).get("error") or first["msg"].removeprefix("Input "))
+        return f"missing '{place}'"
+    reason = WRONG_TYPES.get(first["type"]) or str(first.get("ctx", {}).get("error", first["msg"]))
+    reason = reason.removeprefix("Input ")
     return shorten(f"{place}: {reason}" if place else reason, 201)
 
 

@@ -35,7 +35,6 @@ from aotlab.utils.files import atomic_path, read_model, require_file_name, write
 from aotlab.utils.locks import staging_folder
 from aotlab.utils.numbers import MAX_SIDE
 from aotlab.utils.run_folder import find_masks_folder
-from aotlab.utils.text import join_truncated
 
 INFO = {
     "Dataset Name": "VISOR",
@@ -98,7 +97,7 @@ class VISOR(Benchmark):
         remedy = "convert VISOR again"
         names_by_sequence = read_model(mapping, dict[str, dict[int, str]], remedy)
         unnamed = [video.name for video in results.videos if video.name not in names_by_sequence]
-        require(not unnamed, f"lacks {join_truncated(unnamed)}", subject=mapping, remedy=remedy)
+        require(not unnamed, f"missing {next(iter(unnamed), '')!r}", subject=mapping, remedy=remedy)
         entries = []
         for video in results.videos:
             objects, (size, _) = names_by_sequence[video.name], read_size_and_ids(video)

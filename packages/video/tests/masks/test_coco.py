@@ -182,7 +182,7 @@ def test_single_frame_is_read(tree, read):
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"images": 3}, "not readable"),
-    ({"annotations": [{"segmentation": 3}]}, r"missing annotations\.0\.image_id"),
+    ({"annotations": [{"segmentation": 3}]}, r"missing 'annotations\.0\.image_id'"),
     ({"images": [{"id": 1, "height": 9, "width": 40, "file_name": "0.jpg"}]}, "40×9"),
     ({"images": [{"id": 1, "height": 10**9, "width": 40, "file_name": "0.jpg"}]}, "1000000000"),
     ({"annotations": [{"image_id": 1, "segmentation": {"size": list(SIZE), "counts": "zz"}}]}, "run lengths"),

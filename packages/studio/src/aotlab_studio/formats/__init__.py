@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -20,9 +20,11 @@ Size = tuple[int, int]
 """(height, width) in pixels."""
 
 
-def find_bounds(points: Iterable[tuple[float, float]]) -> tuple[float, float, float, float]:
+def find_bounds(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
     """Return the box around points (x, y), such as two opposite corners: left, top, width, height."""
-    columns, rows = (list(map(float, sides)) for sides in zip(*points, strict=True))
+    if not points:
+        raise ValueError("a box without corners")
+    columns, rows = zip(*points, strict=True)
     return min(columns), min(rows), max(columns) - min(columns), max(rows) - min(rows)
 
 
@@ -34,9 +36,9 @@ def read_class_names(path: Path) -> str:
     return text
 
 
-def parse_numbers(text: str) -> list[float]:
-    """Return the numbers of a text like ``1,2;3,4``; raise `ValueError` for any other."""
-    return [float(part) for part in text.replace(";", " ").replace(",", " ").split()]
+def split_numbers(text: str) -> list[str]:
+    """Return the parts of a text like ``1,2;3,4``."""
+    return text.replace(";", " ").replace(",", " ").split()
 
 
 def decode_png(text: str, size: Size | None = None) -> np.ndarray:

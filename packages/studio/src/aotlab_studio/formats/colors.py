@@ -76,9 +76,11 @@ def read_label_map(path: Path) -> LabelMap:
     Either all labels have a color, or none: these have the colors of PASCAL VOC in order. Objects count the labels from
     1 without the background. Raises `InputError` for other files, or a color that occurs twice.
     """
-    with sdk.reading(path, "expected lines like person:255,0,0::", *sdk.MALFORMED):
+    with sdk.reading(path, "expected lines like person:255,0,0::"):
         lines = read_class_names(path).splitlines()
         rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+        if any(len(row) < 2 for row in rows):
+            raise ValueError("a line without a colon")
         colors = [(red, green, blue) for red, green, blue in PALETTE[: len(rows)].tolist()]
         if any(row[1] for row in rows):
             colors = [parse_color(row[1]) for row in rows]

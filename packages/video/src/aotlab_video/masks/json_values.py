@@ -18,7 +18,7 @@ def parse_integer(value: object) -> object:
 def _parse_text(value: object) -> str:
     if isinstance(value, list | dict):
         raise ValueError("should be text")
-    return str(value or "")
+    return "" if value is None else str(value)
 
 
 Text = Annotated[str, PlainValidator(_parse_text)]
