@@ -28,11 +28,16 @@ TYPED_TEXT = r"true|false|0|-?[1-9][0-9]{0,17}"
 """Text of a boolean or an integer, which other programs may write as text."""
 
 
-class Placement(BaseModel):
-    """Attributes of a track or shape."""
+class Group(BaseModel):
+    """Attributes of a track or shape that state its object."""
 
     label: str = ""
     group_id: int = 0
+
+
+class Layer(BaseModel):
+    """Attributes of a shape that state what it covers."""
+
     z_order: int = 0
 
 
@@ -137,10 +142,10 @@ def _read_source(root: Element) -> _Source:
 
 def _find_group(element: Element, source: _Source) -> Hashable:
     """Return the key of the group of a track or shape; None without a group."""
-    placement = Placement.model_validate(element.attrib)
-    if not placement.group_id or source.is_own:
-        return placement.group_id or None
-    return aotlab_video.GroupKey(placement.label, placement.group_id)
+    group = Group.model_validate(element.attrib)
+    if not group.group_id or source.is_own:
+        return group.group_id or None
+    return aotlab_video.GroupKey(group.label, group.group_id)
 
 
 def _is_shape(track: Element, source: _Source) -> bool:
@@ -314,7 +319,7 @@ def _parse_images(root: Element, source: _Source, parser: aotlab_video.RegionPar
 
 def _parse_z_order(shape: Element, parser: aotlab_video.RegionParser) -> int:
     with parser.locate(f"{shape.tag} on frame {shape.get('frame', '?')}"):
-        return Placement.model_validate(shape.attrib).z_order
+        return Layer.model_validate(shape.attrib).z_order
 
 
 def _add_shape(shape: Element, region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:

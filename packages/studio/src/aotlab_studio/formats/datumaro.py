@@ -12,7 +12,7 @@ from pydantic import BaseModel
 import aotlab_video
 from aotlab import sdk
 from aotlab_studio.formats import Size
-from aotlab_video import Fields, Items, JsonBox, Number, Text
+from aotlab_video import Items, JsonBox, Number, Text
 
 
 def is_datumaro(tree: Any) -> bool:
@@ -97,7 +97,7 @@ class Annotation(BaseModel):
     type: Text
     label_id: int | None = None
     group: int | None = None
-    attributes: Fields = {}
+    attributes: Any = None
     track_id: Any = None
     instance_id: Any = None
     object_id: Any = None

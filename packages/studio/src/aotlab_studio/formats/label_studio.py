@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 import aotlab_video
 from aotlab import sdk
@@ -43,7 +43,7 @@ class Result(BaseModel):
     """A region, or what describes one; the value is checked when it is read."""
 
     id: Id = None
-    type: Text = ""
+    type: Any = None
     value: Any = None
     original_height: Any = None
     original_width: Any = None
@@ -55,7 +55,6 @@ class Annotation(BaseModel):
 
     result: Items[Result] = []
     was_cancelled: Any = None
-    model_version: Any = None
 
 
 class Task(BaseModel):
@@ -63,7 +62,8 @@ class Task(BaseModel):
 
     data: Fields
     annotations: Items[Annotation] = []
-    predictions: Items[Annotation] = []
+    predictions: Any = None
+    """Read if there is no annotation; some exports list their ids."""
 
 
 class Polygon(BaseModel):
@@ -90,9 +90,9 @@ class VideoBox(Box):
 
 
 class VideoBoxes(BaseModel):
-    """The boxes of an object of a video."""
+    """The boxes of an object of a video, which are checked one by one."""
 
-    sequence: list[VideoBox]
+    sequence: list[Any]
 
 
 class Brush(BaseModel):
@@ -105,6 +105,9 @@ class Bitmask(BaseModel):
     """A mask as the URL of its content."""
 
     url: Text = Field(alias="imageDataURL")
+
+
+PREDICTIONS: TypeAdapter[list[Annotation]] = TypeAdapter(Items[Annotation])
 
 
 def is_task(tree: Any) -> bool:
@@ -134,7 +137,8 @@ def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> aotl
                     parser.leave_out("class name", "of a region that has another one")
                 class_name = str(names[0]) if names else ""
                 _add_result(result, aotlab_video.ParsedRegion(None, None, class_name, key, image), parser)
-    is_own = any(prediction.model_version == MODEL_VERSION for task in all_tasks for prediction in task.predictions)
+    predictions = (item for task in all_tasks if isinstance(task.predictions, list) for item in task.predictions)
+    is_own = any(isinstance(item, dict) and item.get("model_version") == MODEL_VERSION for item in predictions)
     is_video = any(result.type == VIDEO_BOXES for _, regions, _ in tasks for _, result in regions)
     return parser.finish(counts_from_zero=is_own or is_video)
 
@@ -198,7 +202,7 @@ def _find_image(data: dict[str, Any]) -> str:
 def _list_results(task: Task) -> list[list[Result]]:
     """Return the results of each annotation, or else prediction, those with results first; empty without any."""
     annotations = [item for item in task.annotations if not item.was_cancelled]
-    found = [item.result for item in annotations or task.predictions]
+    found = [item.result for item in annotations or PREDICTIONS.validate_python(task.predictions)]
     return [*filter(None, found), *(results for results in found if not results)]
 
 
@@ -212,15 +216,15 @@ def _list_regions(results: Sequence[Result]) -> list[tuple[list[Any], Result]]:
 def _list_labels(result: Result) -> list[Any]:
     """Return the class names of a region, whose key is its type; empty without any."""
     value = result.value if isinstance(result.value, dict) else {}
-    labels = value.get(result.type) or value.get("labels")
-    return labels if isinstance(labels, list) else [labels] if labels else []
+    labels = value.get(str(result.type)) or value.get("labels")
+    return labels if isinstance(labels, list) else [labels] if isinstance(labels, str) else []
 
 
 def _add_result(result: Result, region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
     """Add a region with the mask or box of a result."""
-    kind, value, (height, width) = result.type, result.value, parser.size
+    kind, value, (height, width) = str(result.type), result.value, parser.size
     if kind == VIDEO_BOXES:
-        for placed in VideoBoxes.model_validate(value).sequence:
+        for placed in map(VideoBox.model_validate, VideoBoxes.model_validate(value).sequence):
             of_frame = replace(region, frame=placed.frame - 1, image="", key=region.key or str(result.id))
             if placed.rotation:
                 parser.leave_out("shape", f"of kind rotated {kind}")
@@ -234,6 +238,8 @@ def _add_result(result: Result, region: aotlab_video.ParsedRegion, parser: aotla
     if not shape or rotated or on_rotated:
         parser.leave_out("shape", f"of kind {rotated}{kind}{on_rotated}")
         return
+    if None in (result.original_height, result.original_width):
+        raise ValueError("missing 'original_height' or 'original_width'")
     aotlab_video.require_size(result.original_height, result.original_width, parser.size)
     if box:
         parser.add(replace(region, box=_scale_box(box, parser.size)))

@@ -21,15 +21,15 @@ class ViaRegion(BaseModel):
     """A region; its shape is checked when it is read."""
 
     region_attributes: Fields
-    shape_attributes: Any = None
+    shape_attributes: Any
 
 
 class ViaImage(BaseModel):
-    """An image; its regions are a list since version 2."""
+    """An image; its regions are a list since version 2, and are checked one by one."""
 
     filename: Text
     regions: Annotated[
-        Items[ViaRegion], BeforeValidator(lambda value: [*value.values()] if isinstance(value, dict) else value)
+        Items[Any], BeforeValidator(lambda value: [*value.values()] if isinstance(value, dict) else value)
     ]
 
 
@@ -70,7 +70,7 @@ def parse_via(images: Iterable[dict[str, Any]], size: Size) -> aotlab_video.Pars
     """
     listed = [ViaImage.model_validate(image) for image in images]
     aotlab_video.require_different_images([image.filename for image in listed])
-    names = dict.fromkeys(key for image in listed for region in image.regions for key in region.region_attributes)
+    names = dict.fromkeys(key for image in listed for region in image.regions for key in _list_attributes(region))
     class_attribute = _find_class_attribute([name for name in names if name not in aotlab_video.OBJECT_KEYS])
     parser = aotlab_video.RegionParser(size)
     for image in listed:
@@ -79,14 +79,21 @@ def parse_via(images: Iterable[dict[str, Any]], size: Size) -> aotlab_video.Pars
             parser.add_absent(aotlab_video.ParsedRegion(None, None, image=name))
         for count, record in enumerate(image.regions, start=1):
             with parser.skip_unreadable(f"{name}, region {count}"):
-                attributes = {**record.region_attributes}
+                stored = ViaRegion.model_validate(record)
+                attributes = {**stored.region_attributes}
                 class_names = _list_options(attributes.pop(class_attribute, ""))
                 for _ in class_names[1:]:
                     parser.leave_out("class name", "of a region that has another one")
                 key, others = aotlab_video.read_object_key(attributes), aotlab_video.parse_attributes(attributes)
                 region = aotlab_video.ParsedRegion(None, None, next(iter(class_names), ""), key, name, others)
-                _add_shape(record.shape_attributes, region, parser)
+                _add_shape(stored.shape_attributes, region, parser)
     return parser.finish()
+
+
+def _list_attributes(region: Any) -> list[str]:
+    """Return the names of the attributes of a region, which is not checked yet."""
+    attributes = region.get("region_attributes") if isinstance(region, dict) else None
+    return [*attributes] if isinstance(attributes, dict) else []
 
 
 def _find_class_attribute(names: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BaseModel, BeforeValidator
 
 import aotlab_video
 from aotlab import InputError, sdk
@@ -30,7 +30,10 @@ MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
 
-LINE = TypeAdapter(list[Number])
+class Line(BaseModel):
+    """Class, coordinates, and what follows them."""
+
+    values: list[Number]
 
 
 class Settings(BaseModel):
@@ -63,7 +66,7 @@ def parse_yolo(folder: Path, size: Size) -> aotlab_video.ParsedFile:
             if not line.strip():
                 continue
             with parser.skip_unreadable(f"{root.name}/{image}, line {number}"):
-                class_id, *values = LINE.validate_python(split_numbers(line))
+                class_id, *values = Line.model_validate({"values": split_numbers(line)}).values
                 if has_keypoints:  # after the box
                     parser.leave_out("skeleton", "of keypoints")
                     values = values[:4]

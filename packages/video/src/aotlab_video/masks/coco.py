@@ -1,29 +1,28 @@
 """COCO JSON with object ids in ``track_id``: https://cocodataset.org/#format-data."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from aotlab.media.rle import Size, parse_segmentation
 from aotlab.utils.errors import InputError
-from aotlab_video.masks.json_values import Id, Items, JsonBox, Text, parse_integer
+from aotlab_video.masks.json_values import Id, Items, JsonBox, Reference, Text, parse_integer
 from aotlab_video.masks.matching import require_different_images, select_images, select_video
 from aotlab_video.masks.region_parser import RegionParser
 from aotlab_video.masks.regions import VOID_NAME, Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """Fields in which exporters store the object of an annotation, also within "attributes" or, as V7, "extra"."""
-BOX = TypeAdapter(JsonBox)
 
 
 class CocoObject(BaseModel):
     """Class and object of an annotation, read by `read_object_key`."""
 
-    category_id: Id = None
+    category_id: Reference = None
     track_id: Any = None
     instance_id: Any = None
     object_id: Any = None
@@ -35,10 +34,16 @@ class CocoAnnotation(CocoObject):
     """An object on an image; its box and segmentation are checked when they are read."""
 
     image_id: Id
-    id: Id = None
+    id: Reference = None
     ignore: Any = None
     bbox: Any = None
     segmentation: Any = None
+
+
+class CocoBox(BaseModel):
+    """The box of an annotation."""
+
+    bbox: JsonBox
 
 
 class CocoImage(BaseModel):
@@ -48,9 +53,9 @@ class CocoImage(BaseModel):
     height: Any
     width: Any
     file_name: Text = ""
-    video_id: Id = None
-    frame_id: Id = None
-    frame_index: Id = None
+    video_id: Reference = None
+    frame_id: Reference = None
+    frame_index: Reference = None
     absent: Items[CocoObject] = []
 
 
@@ -97,13 +102,13 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
                 if image_id not in all_images:
                     parser.leave_out("annotation", "of an image that the file lacks")
                 continue
-            class_name = VOID_NAME if record.ignore else class_names.get(record.category_id, "")
+            class_name = VOID_NAME if record.ignore else _find_class(record, class_names)
             attributes = parse_attributes(record.attributes)
             region = ParsedRegion(frame, None, class_name, read_object_key(vars(record)), name, attributes)
             if not segmentation and not box:
                 parser.leave_out("annotation", "without a mask or box")
             elif not segmentation:
-                parser.add(replace(region, box=BOX.validate_python(box)))
+                parser.add(replace(region, box=CocoBox(bbox=box).bbox))
             elif isinstance(segmentation, list):
                 parser.add(replace(region, rle=parser.fill(segmentation)))
             else:
@@ -115,7 +120,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
             continue
         frame, name = images[image.id]
         for absent in image.absent:
-            class_name = class_names.get(absent.category_id, "")
+            class_name = _find_class(absent, class_names)
             parser.add_absent(ParsedRegion(frame, empty, class_name, read_object_key(vars(absent)), name))
         if image.id not in annotated and not image.absent:
             parser.add_absent(ParsedRegion(frame, None, image=name))
@@ -147,6 +152,13 @@ def _list_images(file: CocoFile, video: VideoInfo, video_id: Hashable) -> dict[H
     pairs: list[tuple[Any, str]] = [*zip(numbers, names, strict=True)]
     require_different_images([name if n is None else f"{name} (frame {n})" for n, name in pairs])
     return {image.id: pair for image, pair in zip(images, pairs, strict=True)}
+
+
+def _find_class(record: CocoObject, names: Mapping[Hashable, str]) -> str:
+    """Return the class name of an annotation; empty if it has none, raise `ValueError` for an id that is a list."""
+    if isinstance(record.category_id, list | dict):
+        raise ValueError("category_id: should be a number")
+    return names.get(record.category_id, "")
 
 
 def _read_class_names(file: CocoFile) -> dict[Hashable, str]:

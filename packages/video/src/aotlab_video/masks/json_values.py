@@ -24,6 +24,8 @@ def _parse_text(value: object) -> str:
 Text = Annotated[str, PlainValidator(_parse_text)]
 Id = Annotated[Hashable, AfterValidator(parse_integer)]
 """Key of a record: an integer, also of text, or any other value but a list."""
+Reference = Annotated[Any, AfterValidator(parse_integer)]
+"""Number or key that a record may have; an integer, also of text, or any other value."""
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Point = tuple[Number, Number]
 JsonBox = tuple[Number, Number, Number, Number]
