@@ -13,6 +13,7 @@ import numpy as np
 
 import aotlab_video
 from aotlab import sdk
+from aotlab.media.images import decode_pixels
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def decode_png(text: str, size: Size | None = None) -> np.ndarray:
     with sdk.decode_image(BytesIO(base64.b64decode(text.rpartition(",")[2], validate=True))) as image:
         aotlab_video.require_size(image.height, image.width, size or (image.height, image.width))
         has_alpha = "A" in image.getbands() or "transparency" in image.info
-        return np.array(image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")) > 0
+        return (decode_pixels(image, "RGBA")[..., 3] if has_alpha else decode_pixels(image, "L")) > 0
 
 
 def encode_xml(text: str) -> bytes:
