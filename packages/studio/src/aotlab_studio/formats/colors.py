@@ -39,7 +39,8 @@ def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray |
             return None
         aotlab_video.require_size(image.height, image.width, size)  # before it is decoded
         pixels = decode_pixels(image, "RGB", page=page or 0)
-        aotlab_video.require_size(*pixels.shape[:2], size)  # of another page
+        height, width = pixels.shape[:2]  # of another page
+        aotlab_video.require_size(height, width, size)
         return pixels
 
 
