@@ -1,10 +1,11 @@
 """Layouts of DAVIS, YouTube-VOS and VOST as distributed, read for training and as benchmarks."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from aotlab.dataloaders import sequences
 from aotlab.dataloaders.labeled_video import ObjectInfo, Video
@@ -39,6 +40,13 @@ def read_davis(root: Path, split: str, *, year: str = "2017") -> list[Video]:
     return sequences.read_videos(path, sorted(sequences.read_names(path)), read)
 
 
+class ListedObject(BaseModel):
+    """An object in the meta.json of YouTube-VOS."""
+
+    frames: list[Any]
+    category: Any = None
+
+
 def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:
     """Read the videos of a split (train, val or valid, test), sorted by name.
 
@@ -51,9 +59,10 @@ def read_youtube_vos(root: Path, split: str, *, all_frames: bool = False) -> lis
     seen = read_seen_categories(root)
     meta = sequences.read_metadata(folder / "meta.json")
 
-    def read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
-        stems = tuple(natural_sort(require_file_name(stem, "frames") for stem in entry["frames"]))
-        is_seen = None if seen is None or "category" not in entry else str(entry["category"]) in seen
+    def read_object(object_id: int, entry: Any) -> ObjectInfo:
+        listed = ListedObject.model_validate(entry)
+        stems = tuple(natural_sort(require_file_name(stem, "frames") for stem in listed.frames))
+        is_seen = None if seen is None or listed.category is None else str(listed.category) in seen
         return ObjectInfo(object_id, stems, is_seen)
 
     def read(name: str) -> Video:
@@ -88,7 +97,8 @@ def read_seen_categories(root: Path) -> frozenset[str] | None:
     if listed is not None or not (root / "train" / "meta.json").is_file():
         return listed
     meta = sequences.read_metadata(root / "train" / "meta.json")
-    return frozenset(str(item.get("category")) for objects in meta.values() for item in objects.values())
+    items = (item for objects in meta.values() for item in objects.values())
+    return frozenset(str(item.get("category")) for item in items if isinstance(item, dict))
 
 
 def read_vost(root: Path, split: str, *, all_frames: bool = False) -> list[Video]:

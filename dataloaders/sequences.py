@@ -4,22 +4,35 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 
 from aotlab.dataloaders.labeled_video import ObjectInfo, Video, require_readable
 from aotlab.media.masks import VOID
 from aotlab.media.names import list_frame_files
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import (
-    MALFORMED,
-    read_text,
-    reading,
-    reading_json,
-    require_file_name,
-    require_none_missing,
-)
+from aotlab.utils.files import read_model, read_text, reading, require_file_name, require_none_missing
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+OBJECT_ID = TypeAdapter(Annotated[int, Field(gt=0, lt=VOID)])
+
+
+def _list_ids(objects: Any) -> Any:
+    return {str(key): {} for key in objects} if isinstance(objects, list) else objects
+
+
+class VideoMetadata(BaseModel):
+    """A video in a metadata file; its objects, by id, are checked when they are read."""
+
+    objects: Annotated[dict[str, Any], BeforeValidator(_list_ids)]
+    """A list states ids only."""
+
+
+class Metadata(BaseModel):
+    """A metadata file."""
+
+    videos: dict[str, VideoMetadata]
 
 
 def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
@@ -158,30 +171,23 @@ def read_optional_list(path: Path) -> frozenset[str] | None:
     return frozenset(read_names(path)) if path.is_file() else None
 
 
-def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
+def read_metadata(path: Path) -> dict[str, dict[str, Any]]:
     """Read the objects of each video from a metadata file, as mappings by object id."""
-    with reading_json(path, "it comes with the data set and lists its videos and objects") as tree:
-        videos = {name: video["objects"] for name, video in tree["videos"].items()}
-        # a list states ids only
-        return {
-            require_file_name(name, str(path)): {key: {} for key in items} if isinstance(items, list) else dict(items)
-            for name, items in videos.items()
-        }
+    metadata = read_model(path, Metadata, "it comes with the data set and lists its videos and objects")
+    return {require_file_name(name, str(path)): video.objects for name, video in metadata.videos.items()}
 
 
 def read_objects(
-    path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ObjectInfo]
+    path: Path, name: str, objects: Mapping[str, Any], read: Callable[[int, Any], ObjectInfo]
 ) -> tuple[ObjectInfo, ...]:
     """Read the objects that a metadata file lists for a video, sorted by id; those without frames are skipped.
 
-    ``read`` turns id and entry into an object; an error of parsing means that the entry is not readable.
+    ``read`` turns id and entry into an object; a `ValueError` means that the entry is not readable.
     """
     items = []
     for object_id, entry in objects.items():
-        with reading(f"{path}: object {str(object_id)[:20]} of {name}", "export it again", *MALFORMED):
-            if not 0 < int(object_id) < VOID:
-                raise ValueError("expected ids of 1 to 254")
-            items.append(read(int(object_id), entry))
+        with reading(f"{path}: object {str(object_id)[:20]} of {name}"):
+            items.append(read(OBJECT_ID.validate_python(object_id), entry))
     items.sort(key=lambda item: item.object_id)
     objects_with_frames = tuple(item for item in items if item.frames)
     require(objects_with_frames, f"lists no object of the video {name} with frames", subject=path, remedy="complete it")

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.object_masks import read_labels
 from aotlab.evaluation.sequence_scores import find_unknown_ids, raise_if_unknown
-from aotlab.media.images import DECODER_ERRORS, decode_image
+from aotlab.media.images import decode_image, decode_pixels
 from aotlab.media.masks import PALETTE, list_ids
 from aotlab.media.rle import Size
 from aotlab.utils.errors import InputError, require
@@ -69,7 +68,7 @@ def write_archive(results: SubmittedResults, output: Path, *, folder: str = "") 
         for name, path in frames:
             bar.update()
             try:
-                with reading(path, "save it again", *DECODER_ERRORS):
+                with reading(path, "save it again"):
                     content = standardize_mask(path, *sizes_and_ids[name])
                 add_entry(archive, "/".join(filter(None, (folder, name, path.name))), content)
             except InputError as error:
@@ -102,7 +101,7 @@ def standardize_mask(path: Path, size: Size, ids: Sequence[int]) -> bytes:
         require(mode in ("P", "L"), f"mode {mode}", remedy="expected an 8-bit palette PNG")
         # A small file can decode to a huge image, so the size is compared first.
         require((height, width) == size, f"{width}×{height}", remedy=f"expected {size[1]}×{size[0]}")
-        labels = np.array(image)
+        labels = decode_pixels(image)
         is_standard = mode == "P" and image.getpalette() == PALETTE.ravel().tolist()
     raise_if_unknown(find_unknown_ids(labels, ids), ids, path)
     if is_standard:

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import MALFORMED, reading, require_file
+from aotlab.utils.errors import InputError, is_out_of_memory
+from aotlab.utils.files import describe_error, reading, require_file
 from aotlab.utils.text import shorten
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,10 @@ LOSSLESS_FORMATS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PC
 """Lossless formats; TIFF, and also WebP, only with a lossless compression."""
 IMAGE_FORMATS = (*LOSSLESS_FORMATS, "JPEG", "JPEG2000", "WEBP", *["AVIF"] * ("avif" in features.get_supported()))
 """Formats that may be opened; for some others, such as EPS, Pillow runs external programs."""
-DECODER_ERRORS = (Image.DecompressionBombError, RuntimeError, SyntaxError, struct.error, zlib.error, *MALFORMED)
-"""Errors of Pillow, tifffile and OpenEXR for damaged images, besides `OSError` and `ValueError`."""
+DAMAGE_ERRORS = (Image.DecompressionBombError, RuntimeError, SyntaxError, struct.error, zlib.error)
+"""Errors of Pillow for most damaged images, besides `OSError` and `ValueError`."""
+DECODER_ERRORS = (*DAMAGE_ERRORS, ArithmeticError, AttributeError, LookupError, TypeError)
+"""Errors of Pillow, tifffile and OpenEXR for damaged images; only for blocks that call nothing else."""
 ORIENTATION = 0x0112
 """EXIF tag."""
 
@@ -31,23 +33,59 @@ ORIENTATION = 0x0112
 def decode_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of `IMAGE_FORMATS`; the content determines the format, not the suffix.
 
-    Raises `OSError`, `ValueError` or one of `DECODER_ERRORS` for a damaged image, and `ValueError` for a TIFF with an
-    orientation, which only Pillow would apply.
+    Raises `OSError` or `ValueError` for a damaged image, and `ValueError` for a TIFF with an orientation, which only
+    Pillow would apply.
     """
     try:
-        image = Image.open(source, formats=IMAGE_FORMATS)
+        with _decoding():
+            image = Image.open(source, formats=IMAGE_FORMATS)
     except UnidentifiedImageError as error:  # its message names Python objects
         raise ValueError("unknown image format") from error
-    if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
+    if image.format == "TIFF" and _read_orientation(image) != 1:
         raise ValueError("a TIFF with an orientation; save it upright")
     return image
+
+
+def decode_pixels(image: Image.Image, mode: str | None = None, *, page: int | None = None) -> np.ndarray:
+    """Return the pixels of an opened image; raises `OSError` or `ValueError` if it is damaged.
+
+    Args:
+        mode: Pillow's mode of the result; None: as stored.
+        page: page of an image with several; None: the current one.
+    """
+    with _decoding():
+        if page is not None:
+            image.seek(page)
+        return np.array(image if mode is None else image.convert(mode))
+
+
+def count_pages(image: Image.Image) -> int:
+    """Return the number of pages of an opened image; raises `OSError` or `ValueError` if it is damaged."""
+    with _decoding():
+        return int(getattr(image, "n_frames", 1))
+
+
+def _read_orientation(image: Image.Image) -> Any:
+    with _decoding():
+        return image.getexif().get(ORIENTATION, 1)
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Raise errors of the block, which calls nothing but Pillow, as `ValueError`."""
+    try:
+        yield
+    except DECODER_ERRORS as error:
+        if is_out_of_memory(error):
+            raise
+        raise ValueError(describe_error(error)) from error
 
 
 @contextmanager
 def open_image(path: Path, remedy: str = "restore it, or save it again") -> Iterator[Image.Image]:
     """Yield an image; raise `InputError`, which ends with ``remedy``, if it does not open or decode in the block."""
     require_file(path, remedy)
-    with reading(path, remedy, *DECODER_ERRORS), decode_image(path) as image:
+    with reading(path, remedy, *DAMAGE_ERRORS), decode_image(path) as image:
         yield image
 
 
@@ -64,7 +102,7 @@ def read_image(path: Path) -> np.ndarray:
             raise ValueError("file is truncated")
         if image.mode.startswith(("I", "F")):  # Pillow clips these at 255
             raise InputError("has more than 8 bits a channel", subject=path, remedy="convert all images with one range")
-        return apply_orientation(np.array(image.convert("RGB")), image, path.parent)
+        return apply_orientation(decode_pixels(image, "RGB"), image, path.parent)
 
 
 def _has_jpeg_end(content: bytes) -> bool:
@@ -78,7 +116,7 @@ def _has_jpeg_end(content: bytes) -> bool:
 
 def apply_orientation(pixels: np.ndarray, image: Image.Image, folder: Path) -> np.ndarray:
     """Return H×W×C pixels upright by the EXIF orientation of their image; it is logged once for a folder."""
-    orientation = image.getexif().get(ORIENTATION, 1)
+    orientation = _read_orientation(image)
     if orientation not in range(2, 9):
         return pixels
     _log_orientation(folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import open_image, parse_png_depth, require_image_size
+from aotlab.media.images import count_pages, decode_pixels, open_image, parse_png_depth, require_image_size
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path
 
@@ -54,17 +54,17 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     with open_image(path, MASK_REMEDY) as image:
         if image.format != "PNG":
             raise ValueError(f"{image.format}, not PNG")
-        pages = getattr(image, "n_frames", 1)
+        pages = count_pages(image)
         require(pages == 1, f"has {pages} pages", subject=path, remedy="give one image for each frame")
         if image.mode in ("RGB", "RGBA", "LA"):
-            rgba = np.array(image.convert("RGBA"))
+            rgba = decode_pixels(image, "RGBA")
             colors = np.minimum(rgba[..., :3], rgba[..., 3:])  # transparent pixels are black
             is_binary = np.isin(colors, (0, VOID)).all() and is_gray(colors)
             problem = "has colors, or shades of gray in RGB, which are not object ids"
             require(is_binary, problem, subject=path, remedy=MASK_REMEDY)
             labels = colors[..., 0]
         else:
-            labels = np.array(image).astype(np.uint16 if image.mode.startswith("I") else np.uint8, copy=False)
+            labels = decode_pixels(image).astype(np.uint16 if image.mode.startswith("I") else np.uint8, copy=False)
         if image.mode == "L":
             labels = restore_gray(path, labels)
     return labels if size is None else require_image_size(labels, size, path, "its frame")

@@ -13,7 +13,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from aotlab.utils.errors import InputError, is_out_of_memory, require
 from aotlab.utils.text import shorten
@@ -21,13 +22,12 @@ from aotlab.utils.text import shorten
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+T = TypeVar("T")
 MAX_NAME_BYTES = 255
-PYTHON_WORDS = re.compile("invalid literal|could not convert|.*values to unpack")
-"""Beginnings of messages of Python about values of other types."""
-UNREACHABLE = re.compile(r"HTTPS?ConnectionPool\(host='([^']+)'")
-"""Beginning of a chain of errors of urllib3 about a server."""
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
 """Errors of parsers that use values of JSON or XML whose types, lengths or fields are not as expected."""
+WRONG_TYPES = {"tuple_type": "should be a list", **dict.fromkeys(("dict_type", "model_type"), "should be an object")}
+"""Messages of pydantic's errors that name types of Python, by the type of the error."""
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """Names of files that file managers of macOS and Windows create."""
 NO_SPACE_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
@@ -134,13 +134,12 @@ def is_inner_path(path: object) -> bool:
 def reading(subject: object, remedy: str = "export it again", *errors: type[Exception]) -> Iterator[None]:
     """Turn errors of the block, which reads a file, into an `InputError`: ``SUBJECT: not readable (REASON); REMEDY``.
 
-    These are `OSError`, `EOFError` and `ValueError`, which parsers raise with the reason. An `InputError` keeps its
-    remedy.
+    These are `OSError`, `EOFError` and `ValueError`, which parsers and pydantic raise with the reason. An `InputError`
+    keeps its remedy.
 
     Args:
         subject: usually the path.
-        errors: further types of errors: those of a library that reads the file; `MALFORMED` if the block takes values
-            from JSON without checking their types.
+        errors: further types of errors: those of a library that reads the file.
     """
     caught: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, *errors)
     try:
@@ -169,14 +168,36 @@ def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
     if isinstance(error, UnicodeDecodeError):
         return f"not text in {error.encoding.upper()} at position {error.start}"
-    if isinstance(error, (AttributeError, TypeError)) or PYTHON_WORDS.match(str(error)):
-        return "its values are not of the expected types"
-    if match := UNREACHABLE.search(str(error)):
-        return f"no connection to {match[1]}"
-    text = getattr(error, "strerror", None) or shorten(error, 201) or type(error).__name__
+    if host := _find_unreached_host(error):
+        return f"no connection to {host}"
+    text = _describe_wrong_value(error) or getattr(error, "strerror", None) or shorten(error, 201)
+    text = text or type(error).__name__
     if len(text) > 200:  # whole sentences if possible
         text = text[:200].rpartition(". ")[0] or f"{text[:199]}…"
     return f"missing {text}" if isinstance(error, KeyError) else text
+
+
+def _find_unreached_host(error: BaseException) -> str | None:
+    """Return the host of an error of requests or httpx about a request without a response; None for others."""
+    try:
+        url = getattr(getattr(error, "request", None), "url", None)
+    except RuntimeError:  # of httpx, without a request
+        return None
+    has_response = getattr(error, "response", None) is not None
+    return None if has_response or url is None else urlsplit(str(url)).hostname
+
+
+def _describe_wrong_value(error: BaseException) -> str:
+    """Return where a value is of a wrong type, and how, for the first one of an error of pydantic; empty for others."""
+    if not isinstance(error, ValueError) or not hasattr(error, "errors"):  # pydantic takes long to import
+        return ""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"missing '{place}'"
+    reason = WRONG_TYPES.get(first["type"]) or str(first.get("ctx", {}).get("error", first["msg"]))
+    reason = reason.removeprefix("Input ")
+    return shorten(f"{place}: {reason}" if place else reason, 201)
 
 
 def sibling_path(source: Path, ending: str) -> Path:
@@ -217,6 +238,15 @@ def read_json(path: Path, remedy: str = "export it again") -> Any:
     text = read_text(path, remedy)
     with reading(path, remedy, RecursionError):
         return json.loads(text)
+
+
+def read_model(path: Path, schema: type[T], remedy: str = "export it again") -> T:
+    """Return the value of a JSON file as a pydantic type; raises `InputError` as `read_json`, or for other values."""
+    from pydantic import TypeAdapter
+
+    tree = read_json(path, remedy)
+    with reading(path, remedy):
+        return TypeAdapter(schema).validate_python(tree)
 
 
 @contextmanager

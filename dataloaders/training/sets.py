@@ -20,7 +20,7 @@ from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.sequences import match_masks
 from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, count_ids, make_image_clip, make_video_clip
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
-from aotlab.media.images import open_image, read_image, require_image_size
+from aotlab.media.images import decode_pixels, open_image, read_image, require_image_size
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.utils.digests import digest_files, digest_values
 from aotlab.utils.errors import InputError, require
@@ -95,7 +95,7 @@ def read_single_object(path: Path) -> np.ndarray:
 def read_saliency(path: Path) -> np.ndarray:
     """Read the brighter half of the gray levels as one object; colors are converted to gray."""
     with open_image(path, "give a gray PNG, white where the object is") as image:
-        return (np.asarray(image.convert("L")) > 127).astype(np.uint8)
+        return (decode_pixels(image, "L") > 127).astype(np.uint8)
 
 
 class ClipSource(Protocol):

@@ -13,7 +13,7 @@ from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.tracking.state import VideoState
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import MALFORMED, describe_error, reading
+from aotlab.utils.files import describe_error, reading
 from aotlab.utils.versioned_files import FileKind, digest, unwrap, wrap
 
 TRACKER_STATE = FileKind("tracker state", 19, "save it again")
@@ -33,7 +33,8 @@ def load_state(
     Raises:
         InputError: see `Tracker.load_state_dict`; the hooks are unchanged.
     """
-    with reading("tracker state", TRACKER_STATE.remedy, RuntimeError, *MALFORMED):
+    # JSON and PyTorch raise these for values that no state has
+    with reading("tracker state", TRACKER_STATE.remedy, RuntimeError, TypeError):
         content = unwrap(TRACKER_STATE, state)
     saved_fingerprint = content["fingerprint"]
     for name, value in fingerprint.items():  # precision first: it changes weights too

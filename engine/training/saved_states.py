@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import BaseModel, NonNegativeInt
 
 from aotlab.configs.files import resolve_path
 from aotlab.configs.load import build_config, drop_unknown_records, flatten_settings
@@ -21,7 +22,7 @@ from aotlab.engine.training.record import RunRecord
 from aotlab.engine.training.state import TrainState
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory, require
-from aotlab.utils.files import MALFORMED, reading, write_bytes
+from aotlab.utils.files import reading, write_bytes
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.versioned_files import load_pickle
 
@@ -41,6 +42,13 @@ class SharedStop(RunStopped):
 
 class UnsavedStateError(RunStopped):
     """A state cannot be written."""
+
+
+class StateHead(BaseModel):
+    """Values of a state that decide whether it is loaded."""
+
+    config: dict[str, Any]
+    phase: NonNegativeInt
 
 
 class SavedState(NamedTuple):
@@ -139,10 +147,10 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
             remedy="give another train.output, or replace them with --restart",
         )
         return None
-    with reading(path, "delete it to resume from the one before it", *MALFORMED):
+    with reading(path, "delete it to resume from the one before it"):
         content: dict[str, Any] = load_pickle(path)
-        settings, index = content["config"], content["phase"]
-    settings = drop_unknown_records(settings, path)
+        head = StateHead.model_validate(content)
+    settings, index = drop_unknown_records(head.config, path), head.phase
     saved_settings = list_run_settings(build_config(settings, f"{path}: its settings"), index)
     current_settings = list_run_settings(config, index)
     changes = {

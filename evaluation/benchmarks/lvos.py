@@ -5,12 +5,13 @@ frames of ``frame_nums`` that are not listed count as 0. V is the variation of t
 Source: Hong et al. 2023 and the public evaluator; layout as distributed (lingyihongfd.github.io/lvos.github.io).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, Field
 
 from aotlab.dataloaders import sequences
 from aotlab.dataloaders.labeled_video import ObjectInfo, Video
@@ -24,6 +25,7 @@ from aotlab.utils.files import require_none_missing
 
 MAX_FRAME = 10**7
 """Largest frame number in the metadata."""
+FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAME)]
 FRAME_STEP = 5
 """Interval between labeled frames."""
 
@@ -126,10 +128,20 @@ class LVOSv1(LVOSv2):
     folder = "LVOSv1"
 
 
-def _read_object(object_id: int, entry: Mapping[str, Any]) -> ObjectInfo:
+class _FrameRange(BaseModel):
+    start: FrameNumber
+    end: FrameNumber
+    frame_nums: FrameNumber
+
+
+class _ListedObject(BaseModel):
+    frame_range: _FrameRange
+
+
+def _read_object(object_id: int, entry: Any) -> ObjectInfo:
     """Read the metadata of an object."""
-    start, end, length = (int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums"))
-    if not (0 <= start <= end <= MAX_FRAME and 0 <= length <= MAX_FRAME):
-        raise ValueError(f"a range of 0 to {MAX_FRAME} is expected")
-    stems = tuple(f"{number:08d}" for number in range(start, end, FRAME_STEP))
-    return ObjectInfo(object_id, stems, num_frames=length)
+    listed = _ListedObject.model_validate(entry).frame_range
+    if listed.start > listed.end:
+        raise ValueError(f"its frames are {listed.start} to {listed.end}")
+    stems = tuple(f"{number:08d}" for number in range(listed.start, listed.end, FRAME_STEP))
+    return ObjectInfo(object_id, stems, num_frames=listed.frame_nums)

@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
+from pydantic import BaseModel, Field
 
 from aotlab.dataloaders import sequences
 from aotlab.dataloaders.labeled_video import Video
@@ -29,8 +30,8 @@ from aotlab.evaluation.rows import Row, Summary, column_mean, mean_row, select_r
 from aotlab.evaluation.sequence_scores import ScoringPlan, find_unknown_ids, raise_if_unknown
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask, write_mask
-from aotlab.utils.errors import InputError, output_exists_error
-from aotlab.utils.files import atomic_path, reading_json, require_file_name, write_bytes, write_json, write_text
+from aotlab.utils.errors import InputError, output_exists_error, require
+from aotlab.utils.files import atomic_path, read_model, require_file_name, write_bytes, write_json, write_text
 from aotlab.utils.locks import staging_folder
 from aotlab.utils.numbers import MAX_SIDE
 from aotlab.utils.run_folder import find_masks_folder
@@ -93,11 +94,10 @@ class VISOR(Benchmark):
         """
         split = results.split
         mapping = results.root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-        with reading_json(mapping, "convert VISOR again") as objects_by_sequence:
-            names_by_sequence = {
-                video.name: {int(object_id): str(name) for object_id, name in objects_by_sequence[video.name].items()}
-                for video in results.videos
-            }
+        remedy = "convert VISOR again"
+        names_by_sequence = read_model(mapping, dict[str, dict[int, str]], remedy)
+        unnamed = [video.name for video in results.videos if video.name not in names_by_sequence]
+        require(not unnamed, f"missing {next(iter(unnamed), '')!r}", subject=mapping, remedy=remedy)
         entries = []
         for video in results.videos:
             objects, (size, _) = names_by_sequence[video.name], read_size_and_ids(video)
@@ -127,6 +127,38 @@ def _make_entry(sequence: str, stem: str, labels: np.ndarray, names: Mapping[int
         for object_id in np.unique(labels[labels > 0]).tolist()
     ]
     return {"image": image, "annotations": annotations}
+
+
+Coordinate = Annotated[float, Field(ge=-MAX_SIDE, le=MAX_SIDE, allow_inf_nan=False)]
+
+
+class Outlines(BaseModel):
+    """An object of a frame as distributed."""
+
+    name: str
+    segments: list[list[tuple[Coordinate, Coordinate]]]
+
+
+class ImageName(BaseModel):
+    """An annotated image as distributed."""
+
+    name: str
+    video: str
+    subsequence: str
+    image_path: str = ""
+
+
+class FrameRecord(BaseModel):
+    """An annotated frame as distributed."""
+
+    image: ImageName
+    annotations: list[Outlines]
+
+
+class AnnotationFile(BaseModel):
+    """A file as distributed."""
+
+    video_annotations: list[FrameRecord]
 
 
 @dataclass(frozen=True)
@@ -200,15 +232,13 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split, *
 def read_polygons(path: Path) -> dict[str, list[Frame]]:
     """Read the frames of each sequence of a JSON file, in temporal order."""
     sequences: dict[str, list[Frame]] = {}
-    with reading_json(path) as tree:
-        for entry in sorted(
-            tree["video_annotations"], key=lambda item: str(item["image"].get("image_path", item["image"]["name"]))
-        ):
-            image, annotations = entry["image"], entry["annotations"]
-            keys = "name", "video", "subsequence"
-            name, video, sequence = (require_file_name(image[key], str(path)) for key in keys)
-            outlines = tuple((str(item["name"]), _parse_polygons(item["segments"])) for item in annotations)
-            sequences.setdefault(sequence, []).append(Frame(video, name, outlines))
+    records = read_model(path, AnnotationFile).video_annotations
+    for record in sorted(records, key=lambda item: item.image.image_path or item.image.name):
+        image = record.image
+        for name in (image.name, image.video, image.subsequence):
+            require_file_name(name, str(path))
+        outlines = tuple((item.name, _list_polygons(item)) for item in record.annotations)
+        sequences.setdefault(image.subsequence, []).append(Frame(image.video, image.name, outlines))
     return sequences
 
 
@@ -232,13 +262,9 @@ def draw_labels(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
     return np.asarray(cv2.resize(mask, (SIZE[1], SIZE[0]), interpolation=cv2.INTER_NEAREST))
 
 
-def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
-    """Return polygons of [x, y] without empty ones; coordinates are truncated to integers, as in the script."""
-    outlines = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
-    outlines = [points for points in outlines if len(points)]
-    if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in outlines):
-        raise ValueError(f"coordinates up to {MAX_SIDE} are expected")
-    return tuple(points.astype(np.int32) for points in outlines)
+def _list_polygons(item: Outlines) -> tuple[np.ndarray, ...]:
+    """Return polygons without empty ones; coordinates are truncated to integers, as in the script."""
+    return tuple(np.array(polygon).astype(np.int32) for polygon in item.segments if polygon)
 
 
 def _write_sequence(
@@ -271,8 +297,7 @@ def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, st
     """Add sequences to the lists of a split and to the names of their objects."""
     mapping = output / f"{split}_data_mapping.json"
     if mapping.is_file():
-        with reading_json(mapping) as earlier:
-            names = {**earlier, **names}
+        names = {**read_model(mapping, dict[str, dict[str, str]]), **names}
     names = dict(sorted(names.items()))
     lists: dict[str, list[str]] = {split: list(names)}
     if split == "val":

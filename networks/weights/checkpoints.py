@@ -6,15 +6,17 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from aotlab.configs.files import name_source
 from aotlab.configs.load import apply_overrides, build_config, drop_unknown_records, load_config, parse_yaml, to_yaml
-from aotlab.configs.plugins import describe_plugins, list_changed_code, replace_missing_plugins
+from aotlab.configs.plugins import SETTINGS, describe_plugins, list_changed_code, replace_missing_plugins
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import is_optimized
@@ -27,11 +29,13 @@ from aotlab.networks.weights.published_keys import (
     is_published,
 )
 from aotlab.utils.errors import InputError, require
-from aotlab.utils.files import MALFORMED, reading, write_bytes
+from aotlab.utils.files import reading, write_bytes
 from aotlab.utils.text import join_truncated
 from aotlab.utils.versioned_files import load_pickle
 
 log = logging.getLogger(__name__)
+
+ORIGINS = TypeAdapter(dict[str, dict[str, str]])
 
 
 def save_checkpoint(
@@ -204,10 +208,24 @@ def _parse_settings(
     """Return the settings stored in a file, with overrides; ``level`` is that of the message about unknown keys."""
     tree = drop_unknown_records(parse_yaml(metadata["config"], f"{path}: settings in the file"), path, level)
     if "plugins" in metadata:
-        with reading(path, "download or train it again", *MALFORMED):
-            tree = replace_missing_plugins(tree, json.loads(metadata["plugins"]), apply_overrides({}, overrides))
+        with reading(path, "download or train it again"):
+            origins = _parse_origins(metadata["plugins"], tree)
+            tree = replace_missing_plugins(tree, origins, apply_overrides({}, overrides))
     config = build_config(tree, str(path))
     return build_config(tree, f"settings for {name_source(path)}", overrides=overrides) if overrides else config
+
+
+def _parse_origins(text: str, settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the origins of `describe_plugins` for stored settings; raise `ValueError` for other values."""
+    origins = ORIGINS.validate_json(text)
+    for setting, origin in origins.items():
+        section, *names = setting.split(".", 2)
+        is_known = f"{section}.{names[0] if names else ''}" in SETTINGS and isinstance(
+            settings.get(section, {}), Mapping
+        )
+        if not is_known or "name" not in origin or not ("file" in origin or {"package", "version"} <= origin.keys()):
+            raise ValueError(f"its plug-in {setting[:80]!r} has no known origin")
+    return origins
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:

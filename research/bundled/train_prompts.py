@@ -18,6 +18,7 @@ import click
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 from torch import Tensor, nn
 
 from aotlab.configs.files import BUNDLED_PROMPTS
@@ -37,7 +38,7 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_config, settings
 from aotlab.tools.cli.types import option
 from aotlab.utils.devices import autocast
-from aotlab.utils.files import MALFORMED, atomic_path, reading, require_writable
+from aotlab.utils.files import atomic_path, reading, require_writable
 from aotlab.utils.signals import stop_flag
 from aotlab.utils.versioned_files import load_pickle
 from research.bundled.prompt_samples import AnnotatedImage, draw_sample, list_images
@@ -60,6 +61,25 @@ CLICK_PROBABILITY = 0.75
 LATER_ROUND_WEIGHT = 0.7
 """Weight of the loss after corrections."""
 MAX_GRADIENT_NORM = 2.0
+
+
+class OptimizerState(BaseModel):
+    """State of an optimizer of PyTorch."""
+
+    state: dict[int, Any]
+    param_groups: list[dict[str, Any]]
+
+
+class SavedRun(BaseModel):
+    """State that a later run resumes from."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    step: NonNegativeInt
+    seconds: float
+    model: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizer: OptimizerState
 
 
 @dataclass(frozen=True)
@@ -225,11 +245,11 @@ class PromptTrainer:
         path = self.output / "state.pt"
         if not path.is_file():
             return
-        with reading(path, "remove it to start again", RuntimeError, *MALFORMED):
-            content = load_pickle(path)
-            self.network.load_state_dict(content["model"])
-            self.optimizer.load_state_dict(content["optimizer"])
-            self.average, self.step, self.seconds = content["average"], content["step"], content["seconds"]
+        with reading(path, "remove it to start again", RuntimeError):  # of PyTorch, for another network
+            saved = SavedRun.model_validate(load_pickle(path))
+            self.network.load_state_dict(saved.model)
+            self.optimizer.load_state_dict(vars(saved.optimizer))
+            self.average, self.step, self.seconds = saved.average, saved.step, saved.seconds
 
     def write(self) -> Path:
         """Write the averaged network with its model card."""

@@ -50,7 +50,6 @@ from .tools.cli.command import command as command
 from .utils.devices import autocast as autocast, pick_device as pick_device
 from .utils.digests import InputDigests as InputDigests
 from .utils.files import (
-    MALFORMED as MALFORMED,
     atomic_path as atomic_path,
     cache_folder as cache_folder,
     reading as reading,

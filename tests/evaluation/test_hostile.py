@@ -13,7 +13,7 @@ from aotlab.utils.errors import InputError
 from aotlab_testing import miniatures
 from aotlab_testing.marks import slow
 from aotlab_testing.miniatures import open_dataset
-from aotlab_testing.mutations import change_json, check_mutations
+from aotlab_testing.mutations import change_json, check_mutations, raise_error
 from aotlab_testing.repeating_tracker import RepeatingTracker
 
 EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m", "x" * 300)
@@ -105,6 +105,18 @@ def test_malformed_objects_are_a_problem_of_their_video(root, dataset, objects):
     videos = open_dataset(dataset, root)
     assert [video.name for video in videos if video.load_error] == broken
     assert " of " in next(video.load_error for video in videos if video.load_error)
+
+
+@pytest.mark.parametrize(("dataset", "module"), [
+    ("youtubevos2019", "dataloaders.layouts"), ("lvosv2", "evaluation.benchmarks.lvos"),
+    ("mosev2", "evaluation.benchmarks.mose"),
+])  # fmt: skip
+@pytest.mark.parametrize("error", [TypeError, KeyError])
+def test_bug_of_a_metadata_reader_keeps_its_traceback(root, monkeypatch, dataset, module, error):
+    miniatures.make(dataset, root)
+    monkeypatch.setattr(f"aotlab.{module}.ObjectInfo", raise_error(error))
+    with pytest.raises(error):
+        open_dataset(dataset, root, "train" if dataset == "mosev2" else "val")
 
 
 @pytest.mark.parametrize("dataset", [name for name in MINIATURES if name != "longvideo"])

@@ -15,6 +15,7 @@ from aotlab.media.masks import (
 )
 from aotlab.utils.errors import InputError
 from aotlab_testing.image_files import write_gray_png
+from aotlab_testing.mutations import raise_error
 
 
 def test_palette_is_that_of_pascal_voc():
@@ -48,6 +49,14 @@ def test_written_masks_are_read_unchanged(tmp_path, labels, mode, dtype):
     back = read_mask(str(tmp_path / "mask.png"), size=(2, 3))
     assert back.dtype == dtype
     assert back.tolist() == labels
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError])
+def test_bug_of_the_reader_keeps_its_traceback(tmp_path, monkeypatch, error):
+    Image.fromarray(np.ones((2, 3), np.uint8)).save(tmp_path / "mask.png")
+    monkeypatch.setattr("aotlab.media.masks.restore_gray", raise_error(error))
+    with pytest.raises(error):
+        read_mask(tmp_path / "mask.png")
 
 
 @pytest.mark.parametrize(("labels", "max_id", "dtype"), [

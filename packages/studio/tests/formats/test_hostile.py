@@ -1,5 +1,6 @@
 """Files of other tools with any part of them replaced, cut or changed: masks, or one sentence."""
 
+import json
 from random import Random
 from xml.etree import ElementTree
 
@@ -10,8 +11,9 @@ from aotlab_studio.formats.cvat import format_cvat
 from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from aotlab_testing.marks import slow
-from aotlab_testing.mutations import check_mutations, corrupt_bytes, read_error
+from aotlab_testing.mutations import check_mutations, corrupt_bytes, raise_error, read_error
 from aotlab_testing.video.sample import VIDEO, read_masks, sample_annotations
+from aotlab_video import RegionParser, find_mask_writer
 from studio.tests.formats.examples import labelme, png, shape
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
@@ -68,6 +70,22 @@ def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
             element.set(key, text)
         path.write_bytes(ElementTree.tostring(root))
         read_error(read_masks, path)
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError])
+@pytest.mark.parametrize("name", [*JSON_FILES, "cvat", "mots", "yolo"])
+def test_bug_of_a_reader_keeps_its_traceback(name, error, tmp_path, monkeypatch):
+    path = tmp_path / "masks.json"
+    if name in JSON_FILES:
+        path.write_text(json.dumps(JSON_FILES[name]()))
+    else:
+        writer = find_mask_writer(name)
+        path = tmp_path / writer.file_name
+        writer.write_file(path, sample_annotations(), VIDEO)
+    for function in ("add", "add_absent"):
+        monkeypatch.setattr(RegionParser, function, raise_error(error))
+    with pytest.raises(error):
+        read_masks(path)
 
 
 def test_damaged_cvat_is_read_or_rejected(tmp_path):

@@ -836,7 +836,7 @@ TABLE = {
                 (
                     '<polygon points="1,1;2,b;3,1"/>',
                     "region not readable",
-                    ": its values are not of the expected types",
+                    ": points.3: .*",
                 ),
                 ('<box xtl="1" ytl="1" ybr="9"/>', "region not readable", ": missing 'xbr'"),
                 ('<polygon points="1,1;2,2"/>', "region without pixels", ""),
@@ -850,7 +850,7 @@ TABLE = {
                 f"/data/upload/3/00001.jpg, region r{why}",
             )
             for points, words, why in (
-                ([[1, 1], "b"], "region not readable", ": its values .*"),
+                ([[1, 1], "b"], "region not readable", ": points.1: .*"),
                 ([[1, 1], [2, 2]], "region without pixels", ""),
             )
         ],
@@ -862,7 +862,7 @@ TABLE = {
             )
             for points, kind, words, why in (
                 (BAD_POINTS, "polygon", "region not readable", ": a polygon of 6 .*"),
-                ([1, 2], "polygon", "region not readable", ": its values .*"),
+                ([1, 2], "polygon", "region not readable", ": points.0: .*"),
                 ([[1, 1]], "rectangle", "region without pixels", ""),
                 ([], "polygon", "region without pixels", ""),
             )

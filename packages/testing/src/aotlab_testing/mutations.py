@@ -106,6 +106,15 @@ def check_mutations(read, path, tree, count):
         read_error(read, path)
 
 
+def raise_error(error):
+    """Return a function, like one with a bug, that raises the error for any arguments."""
+
+    def fail(*_, **__):
+        raise error("bug")
+
+    return fail
+
+
 def change_json(path, change):
     """Change the content of a JSON file in place."""
     tree = json.loads(path.read_text())

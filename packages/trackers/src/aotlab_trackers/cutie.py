@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from aotlab import Prompt, sdk
+from aotlab.utils.versioned_files import load_pickle
 from aotlab_trackers.base import ModelTracker, order_ids
 
 SHORT_EDGE = 480
@@ -52,8 +53,10 @@ def build_network(config: Any) -> Any:
 
 def load_weights(network: Any, path: Path) -> None:
     """Load the weights of a file; raise `InputError` unless they are of this network."""
-    with sdk.reading(path, "give weights of Cutie", RuntimeError, *sdk.MALFORMED):
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+    with sdk.reading(path, "give weights of Cutie", RuntimeError):  # of PyTorch, for another size
+        weights = load_pickle(path)
+        if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+            raise ValueError("not a dict of tensors")
         missing = [name for name in network.state_dict() if name not in weights and not name.startswith("aux_")]
         if missing:
             raise ValueError(f"lacks {missing[0]}")

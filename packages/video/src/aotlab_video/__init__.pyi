@@ -6,8 +6,16 @@ from .masks.coco import (
     format_coco as format_coco,
     parse_attributes as parse_attributes,
     parse_coco as parse_coco,
-    parse_ids as parse_ids,
     compress_rle as compress_rle,
+)
+from .masks.json_values import (
+    Fields as Fields,
+    Id as Id,
+    Items as Items,
+    JsonBox as JsonBox,
+    Number as Number,
+    Point as Point,
+    Text as Text,
 )
 from .masks.frame_prompts import FramePrompt as FramePrompt
 from .masks.mask_images import MASK_SUFFIXES as MASK_SUFFIXES

@@ -11,6 +11,7 @@ from pycocotools.mask import encode
 
 from aotlab import InputError
 from aotlab.sdk import encode_rle
+from aotlab_testing.mutations import raise_error
 from aotlab_testing.video.sample import LENGTH, SIZE, VIDEO, draw_labels, sample_annotations
 from aotlab_video import Region, VideoInfo, format_coco, read_annotations
 from aotlab_video.masks.coco import compress_rle, require_size, rle_to_box
@@ -181,7 +182,7 @@ def test_single_frame_is_read(tree, read):
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"images": 3}, "not readable"),
-    ({"annotations": [{"segmentation": 3}]}, "missing 'image_id'"),
+    ({"annotations": [{"segmentation": 3}]}, r"missing 'annotations\.0\.image_id'"),
     ({"images": [{"id": 1, "height": 9, "width": 40, "file_name": "0.jpg"}]}, "40×9"),
     ({"images": [{"id": 1, "height": 10**9, "width": 40, "file_name": "0.jpg"}]}, "1000000000"),
     ({"annotations": [{"image_id": 1, "segmentation": {"size": list(SIZE), "counts": "zz"}}]}, "run lengths"),
@@ -263,3 +264,11 @@ def test_box_surrounds_pixels():
 def test_compressed_runs_equal_those_of_pycocotools(density):
     mask = np.random.default_rng(3).random((37, 53)) < density
     assert compress_rle(encode_rle(mask)) == encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
+
+
+@pytest.mark.parametrize("function", ["parse_segmentation", "read_object_key", "RegionParser.finish", "select_images"])
+@pytest.mark.parametrize("error", [TypeError, KeyError])
+def test_bug_of_the_reader_keeps_its_traceback(tree, read, monkeypatch, function, error):
+    monkeypatch.setattr(f"aotlab_video.masks.coco.{function}", raise_error(error))
+    with pytest.raises(error):
+        read(tree)

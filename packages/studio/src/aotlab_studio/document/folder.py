@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from contextlib import suppress
@@ -58,14 +57,17 @@ class Header(Struct):
     video: StoredVideo
 
 
+class _Version(Struct):
+    version: Any
+
+
 def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
-    with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY, *sdk.MALFORMED):
-        values = json.loads(content)
-        version = values["version"]
+    with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY, RecursionError):
+        version = msgspec.json.decode(content, type=_Version).version
         if version == FORMAT_VERSION:
-            return msgspec.convert(values, Header)
+            return msgspec.json.decode(content, type=Header)
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")
 

@@ -199,9 +199,9 @@ class Log:
             MAX_STATE_VALUES, lambda state: sum(map(len, msgspec.structs.astuple(state)))
         )
         for number, content in database.query("SELECT id, content FROM records ORDER BY id"):
-            with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY, *sdk.MALFORMED):
-                if number != self.size + 1:
-                    raise KeyError(f"record {number}")
+            with sdk.reading(f"{database.path}: record {self.size + 1}", DAMAGED_REMEDY, RecursionError):
+                if number != self.size + 1 or not isinstance(content, bytes | str):
+                    raise ValueError(f"missing; the next one is {number}")
                 self._apply(_decoder.decode(content))
 
     @property
@@ -260,10 +260,10 @@ class Log:
         return steps
 
     def _apply(self, record: Record) -> None:
-        """Update all attributes for the next record; raise `LookupError` if it does not fit the log."""
+        """Update all attributes for the next record; raise `ValueError` if it does not fit the log."""
         if isinstance(record, Step):
             if any(item is not None and item.id != key for key, item in record.changes.objects.items()):
-                raise KeyError("object id")
+                raise ValueError("an object has two ids")
             number, changes = len(self.steps) + 1, record.changes
             self.steps[number], self.parents[number] = record, self.head
             new = [layer for key, layer in changes.layers.items() if layer and key not in self.layer_steps]
@@ -273,6 +273,8 @@ class Log:
             self.used_objects.update(changes.objects)
             self.layer_steps = dict.fromkeys(changes.layers, number) | self.layer_steps
         elif isinstance(record, HeadRecord):
+            if not (self.undone if record.move == "redo" else self.head):
+                raise ValueError(f"no step to {record.move}")
             if record.move == "redo":
                 self.head = self.undone.pop()
             else:

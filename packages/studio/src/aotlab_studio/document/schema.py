@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import msgspec
@@ -17,6 +16,7 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError, sdk
 from aotlab_studio.document.objects import Color, ObjectInfo, Text, clean_name
+from aotlab_studio.utils.files import parse_xml
 
 COLOR = re.compile("(#[0-9a-f]{6})?")
 MIN_LIGHTNESS, MAX_LIGHTNESS = 30, 90
@@ -90,10 +90,10 @@ def read_schema(path: Path) -> Schema:
     Raises `InputError` for other files, and as `Schema.parse`.
     """
     remedy = "give a YAML list of classes, each with a name, or labels or annotations of CVAT"
-    with sdk.reading(path, remedy, SyntaxError, yaml.YAMLError, *sdk.MALFORMED):
+    with sdk.reading(path, remedy, yaml.YAMLError, RecursionError):
         content = path.read_bytes()
         if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-            labels = _list_cvat_labels(ElementTree.fromstring(content))  # expat limits the expansion of entities
+            labels = _list_cvat_labels(parse_xml(content))
         else:
             labels = yaml.load(content, yaml.BaseLoader)
         schema = Schema.parse(msgspec.convert(labels, list[ClassRule]))

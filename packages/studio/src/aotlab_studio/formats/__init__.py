@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 
 import aotlab_video
 from aotlab import sdk
+from aotlab.media.images import decode_pixels
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +21,11 @@ Size = tuple[int, int]
 """(height, width) in pixels."""
 
 
-def find_bounds(points: Iterable[tuple[float, float]]) -> tuple[float, float, float, float]:
+def find_bounds(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
     """Return the box around points (x, y), such as two opposite corners: left, top, width, height."""
-    columns, rows = (list(map(float, sides)) for sides in zip(*points, strict=True))
+    if not points:
+        raise ValueError("a box without corners")
+    columns, rows = zip(*points, strict=True)
     return min(columns), min(rows), max(columns) - min(columns), max(rows) - min(rows)
 
 
@@ -34,9 +37,9 @@ def read_class_names(path: Path) -> str:
     return text
 
 
-def parse_numbers(text: str) -> list[float]:
-    """Return the numbers of a text like ``1,2;3,4``; raise `ValueError` for any other."""
-    return [float(part) for part in text.replace(";", " ").replace(",", " ").split()]
+def split_numbers(text: str) -> list[str]:
+    """Return the parts of a text like ``1,2;3,4``."""
+    return text.replace(";", " ").replace(",", " ").split()
 
 
 def decode_png(text: str, size: Size | None = None) -> np.ndarray:
@@ -47,7 +50,7 @@ def decode_png(text: str, size: Size | None = None) -> np.ndarray:
     with sdk.decode_image(BytesIO(base64.b64decode(text.rpartition(",")[2], validate=True))) as image:
         aotlab_video.require_size(image.height, image.width, size or (image.height, image.width))
         has_alpha = "A" in image.getbands() or "transparency" in image.info
-        return np.array(image.convert("RGBA").getchannel("A") if has_alpha else image.convert("L")) > 0
+        return (decode_pixels(image, "RGBA")[..., 3] if has_alpha else decode_pixels(image, "L")) > 0
 
 
 def encode_xml(text: str) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 
 import aotlab_video
 from aotlab import InputError, sdk
+from aotlab.media.images import decode_pixels
 from aotlab.media.masks import PALETTE
 from aotlab_studio.formats import Size, read_class_names
 
@@ -25,17 +26,22 @@ LabelMap = dict[Color, tuple[int, str]]
 
 
 def read_colors(path: Path, size: Size, page: int | None = None) -> np.ndarray | None:
-    """Return a page of an image in color as H×W×3 uint8; None for any other file. A damaged image raises any error."""
+    """Return a page of an image in color as H×W×3 uint8; None for any other file.
+
+    Raises `OSError` or `ValueError` for a damaged image, or one of another size.
+    """
     try:
         opened = sdk.decode_image(path)
-    except Exception:  # decoders raise all kinds of errors
+    except (OSError, ValueError):
         return None
     with opened as image:
         if image.mode not in ("RGB", "RGBA"):
             return None
-        image.seek(page or 0)
         aotlab_video.require_size(image.height, image.width, size)  # before it is decoded
-        return np.array(image.convert("RGB"))
+        pixels = decode_pixels(image, "RGB", page=page or 0)
+        height, width = pixels.shape[:2]  # of another page
+        aotlab_video.require_size(height, width, size)
+        return pixels
 
 
 def parse_colors(
@@ -44,7 +50,7 @@ def parse_colors(
     """Return the objects of colored masks, given by file and page with the frames that they belong to."""
     regions = list[aotlab_video.ParsedRegion]()
     for (path, page), frame in names:
-        with sdk.reading(path, "save it as RGB", *sdk.DECODER_ERRORS):
+        with sdk.reading(path, "save it as RGB"):
             if (image := read_colors(path, size, page)) is None:
                 raise ValueError("not in colors")
             codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
@@ -76,9 +82,11 @@ def read_label_map(path: Path) -> LabelMap:
     Either all labels have a color, or none: these have the colors of PASCAL VOC in order. Objects count the labels from
     1 without the background. Raises `InputError` for other files, or a color that occurs twice.
     """
-    with sdk.reading(path, "expected lines like person:255,0,0::", *sdk.MALFORMED):
+    with sdk.reading(path, "expected lines like person:255,0,0::"):
         lines = read_class_names(path).splitlines()
         rows = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+        if any(len(row) < 2 for row in rows):
+            raise ValueError("a line without a colon")
         colors = [(red, green, blue) for red, green, blue in PALETTE[: len(rows)].tolist()]
         if any(row[1] for row in rows):
             colors = [parse_color(row[1]) for row in rows]

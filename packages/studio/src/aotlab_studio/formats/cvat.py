@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
+from pydantic import BaseModel, BeforeValidator, NonNegativeInt
 
 import aotlab_video
 from aotlab import sdk
@@ -19,11 +20,66 @@ from aotlab.utils.files import write_bytes
 from aotlab_studio import formats
 from aotlab_studio.document.exports import find_schema
 from aotlab_studio.formats import Size
+from aotlab_video import Number
 
 NO_SHAPES = ("attribute", "tag")
 """Elements of tracks and images that are not shapes."""
 TYPED_TEXT = r"true|false|0|-?[1-9][0-9]{0,17}"
 """Text of a boolean or an integer, which other programs may write as text."""
+
+
+class Group(BaseModel):
+    """Attributes of a track or shape that state its object."""
+
+    label: str = ""
+    group_id: int = 0
+
+
+class Layer(BaseModel):
+    """Attributes of a shape that state what it covers."""
+
+    z_order: int = 0
+
+
+class KeyFrame(BaseModel):
+    """Attributes of a shape of a track."""
+
+    frame: int
+
+
+class Image(BaseModel):
+    """Attributes of an image."""
+
+    id: int
+    name: str = ""
+    height: int
+    width: int
+
+
+class Mask(BaseModel):
+    """Attributes of a mask; its runs go row by row."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    rle: Annotated[list[NonNegativeInt], BeforeValidator(lambda text: text.split(","))]
+
+
+class Box(BaseModel):
+    """Attributes of a box."""
+
+    rotation: Number = 0
+    xtl: Number
+    ytl: Number
+    xbr: Number
+    ybr: Number
+
+
+class Polygon(BaseModel):
+    """Attributes of a polygon."""
+
+    points: Annotated[list[Number], BeforeValidator(formats.split_numbers)]
 
 
 def parse_cvat(root: Element, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile:
@@ -36,7 +92,7 @@ def parse_cvat(root: Element, video: aotlab_video.VideoInfo) -> aotlab_video.Par
     _select_task(root, video.name)
     original_size = root.find(".//original_size")
     if original_size is not None:
-        height, width = (int(original_size.findtext(side, "")) for side in ("height", "width"))
+        height, width = (original_size.findtext(side, "").strip() for side in ("height", "width"))
         aotlab_video.require_size(height, width, size)
     parser, source = aotlab_video.RegionParser(size), _read_source(root)
     _parse_tracks(root, source, parser)
@@ -86,10 +142,10 @@ def _read_source(root: Element) -> _Source:
 
 def _find_group(element: Element, source: _Source) -> Hashable:
     """Return the key of the group of a track or shape; None without a group."""
-    group = int(element.get("group_id", 0))
-    if not group or source.is_own:
-        return group or None
-    return aotlab_video.GroupKey(element.get("label", ""), group)
+    group = Group.model_validate(element.attrib)
+    if not group.group_id or source.is_own:
+        return group.group_id or None
+    return aotlab_video.GroupKey(group.label, group.group_id)
 
 
 def _is_shape(track: Element, source: _Source) -> bool:
@@ -97,9 +153,13 @@ def _is_shape(track: Element, source: _Source) -> bool:
     visible = [shape for shape in track if shape.tag not in NO_SHAPES and shape.get("outside") != "1"]
     if len(visible) != 1:
         return False
-    frame = int(visible[0].attrib["frame"])
-    following = {int(shape.attrib["frame"]) for shape in track if shape.get("outside") == "1"}
+    frame = _read_frame(visible[0])
+    following = {_read_frame(shape) for shape in track if shape.get("outside") == "1"}
     return visible[0].tag == "mask" or str(frame) in source.last_frames or frame + source.step in following
+
+
+def _read_frame(shape: Element) -> int:
+    return KeyFrame.model_validate(shape.attrib).frame
 
 
 def format_cvat(annotations: aotlab_video.Annotations, video: aotlab_video.VideoInfo, kind: str) -> bytes:
@@ -231,7 +291,7 @@ def _parse_tracks(root: Element, source: _Source, parser: aotlab_video.RegionPar
     for shape, region, place in sorted(shapes_of_tracks, key=lambda item: _parse_z_order(item[0], parser)):
         with parser.skip_unreadable(f"frame {shape.get('frame')}, {place}"):
             attributes = {**region.attributes, **_parse_attributes(shape)}
-            region = replace(region, frame=int(shape.attrib["frame"]), attributes=attributes)
+            region = replace(region, frame=_read_frame(shape), attributes=attributes)
             if shape.get("outside") == "1":
                 parser.add_absent(replace(region, rle=sdk.encode_rle(np.zeros(parser.size, bool))))
             else:
@@ -240,13 +300,13 @@ def _parse_tracks(root: Element, source: _Source, parser: aotlab_video.RegionPar
 
 def _parse_images(root: Element, source: _Source, parser: aotlab_video.RegionParser) -> None:
     """Add the shapes of CVAT for images, lowest ``z_order`` first."""
-    aotlab_video.require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
-    for image in root.iter("image"):
-        place = f"image {image.get('name') or image.attrib['id']}"
+    images = [(Image.model_validate(element.attrib), element) for element in root.iter("image")]
+    aotlab_video.require_different_images([image.name or str(image.id) for image, _ in images])
+    for image, element in images:
+        frame, name, place = image.id, image.name, f"image {image.name or image.id}"
         with parser.locate(place):
-            aotlab_video.require_size(int(image.attrib["height"]), int(image.attrib["width"]), parser.size)
-            frame, name = int(image.attrib["id"]), image.get("name", "")
-        shapes = [shape for shape in image if shape.tag not in NO_SHAPES]
+            aotlab_video.require_size(image.height, image.width, parser.size)
+        shapes = [shape for shape in element if shape.tag not in NO_SHAPES]
         if not shapes:
             parser.add_absent(aotlab_video.ParsedRegion(frame, None, image=name))
         numbered = sorted(enumerate(shapes, start=1), key=lambda item: _parse_z_order(item[1], parser))
@@ -259,30 +319,27 @@ def _parse_images(root: Element, source: _Source, parser: aotlab_video.RegionPar
 
 def _parse_z_order(shape: Element, parser: aotlab_video.RegionParser) -> int:
     with parser.locate(f"{shape.tag} on frame {shape.get('frame', '?')}"):
-        return int(shape.get("z_order", 0))
+        return Layer.model_validate(shape.attrib).z_order
 
 
 def _add_shape(shape: Element, region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
     """Add a region with the mask or box of a shape."""
     if shape.tag == "polygon":
-        parser.add(replace(region, rle=parser.fill([formats.parse_numbers(shape.attrib["points"])])))
+        parser.add(replace(region, rle=parser.fill([Polygon.model_validate(shape.attrib).points])))
     elif shape.tag == "mask":
-        parser.add(replace(region, rle=_parse_mask(shape, parser.size)))
-    elif shape.tag == "box" and not float(shape.get("rotation", 0)):
-        left, top, right, bottom = (float(shape.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
-        parser.add(replace(region, box=formats.find_bounds([(left, top), (right, bottom)])))
+        parser.add(replace(region, rle=_place_mask(Mask.model_validate(shape.attrib), parser.size)))
+    elif shape.tag == "box" and not (box := Box.model_validate(shape.attrib)).rotation:
+        parser.add(replace(region, box=(box.xtl, box.ytl, box.xbr - box.xtl, box.ybr - box.ytl)))
     else:
         parser.leave_out("shape", f"of kind {'rotated ' * (shape.tag == 'box')}{shape.tag}")
 
 
-def _parse_mask(shape: Element, size: Size) -> np.ndarray:
-    left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
-    counts = [int(count) for count in shape.attrib["rle"].split(",")]
-    fits = 0 < width <= size[1] and 0 < height <= size[0]
-    if not fits or min(counts) < 0 or sum(counts) != width * height:
-        raise ValueError(f"its run lengths do not fill its {width}×{height} pixels")
-    inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return formats.place_mask(inside.reshape(height, width), left, top, size)
+def _place_mask(mask: Mask, size: Size) -> np.ndarray:
+    fits = 0 < mask.width <= size[1] and 0 < mask.height <= size[0]
+    if not fits or sum(mask.rle) != mask.width * mask.height:
+        raise ValueError(f"its run lengths do not fill its {mask.width}×{mask.height} pixels")
+    inside = np.repeat(np.arange(len(mask.rle)) % 2 == 1, mask.rle)
+    return formats.place_mask(inside.reshape(mask.height, mask.width), mask.left, mask.top, size)
 
 
 def _write_cvat(

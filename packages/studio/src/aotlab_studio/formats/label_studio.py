@@ -9,11 +9,12 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, unquote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
+from pydantic import BaseModel, Field, TypeAdapter
 
 import aotlab_video
 from aotlab import sdk
@@ -23,6 +24,7 @@ from aotlab_studio.document.exports import find_schema
 from aotlab_studio.document.schema import ClassRule
 from aotlab_studio.formats import Size, decode_png, encode_xml
 from aotlab_studio.utils.files import write_json
+from aotlab_video import Fields, Id, Items, Number, Point, Text
 
 SHAPES = ("brush", "bitmask", "polygon", "rectangle")
 """Types of regions that are read, alone or with "labels" at the end, which is then the key of their class names."""
@@ -37,16 +39,88 @@ RUN_BIT_LENGTHS = (3, 4, 8, 16)
 MAX_RUN = 2 ** RUN_BIT_LENGTHS[-1]
 
 
+class Result(BaseModel):
+    """A region, or what describes one; the value is checked when it is read."""
+
+    id: Id = None
+    type: Any = None
+    value: Any = None
+    original_height: Any = None
+    original_width: Any = None
+    image_rotation: Any = None
+
+
+class Annotation(BaseModel):
+    """Regions of one person, or of a model."""
+
+    result: Items[Result] = []
+    was_cancelled: Any = None
+
+
+class Task(BaseModel):
+    """An image or a video."""
+
+    data: Fields
+    annotations: Items[Annotation] = []
+    predictions: Any = None
+    """Read if there is no annotation; some exports list their ids."""
+
+
+class Polygon(BaseModel):
+    """Points in percent."""
+
+    points: list[Point]
+
+
+class Box(BaseModel):
+    """A box in percent, and in videos its frame from 1."""
+
+    x: Number
+    y: Number
+    width: Number
+    height: Number
+    rotation: Any = None
+
+
+class VideoBox(Box):
+    """A box on a frame, which count from 1."""
+
+    frame: int
+    enabled: Any = True
+
+
+class VideoBoxes(BaseModel):
+    """The boxes of an object of a video, which are checked one by one."""
+
+    sequence: list[Any]
+
+
+class Brush(BaseModel):
+    """Bytes of a packed mask."""
+
+    rle: list[Annotated[int, Field(ge=0, le=255)]]
+
+
+class Bitmask(BaseModel):
+    """A mask as the URL of its content."""
+
+    url: Text = Field(alias="imageDataURL")
+
+
+PREDICTIONS: TypeAdapter[list[Annotation]] = TypeAdapter(Items[Annotation])
+
+
 def is_task(tree: Any) -> bool:
     return isinstance(tree, dict) and "data" in tree and ("annotations" in tree or "predictions" in tree)
 
 
 def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> aotlab_video.ParsedFile:
     """Return the objects of the results from `_list_results`. Regions with one id in several tasks are one object."""
-    all_tasks = [(_find_image(task["data"]), _list_results(task)) for task in json_tasks]
-    tasks = [(image, _list_regions(results[0]), results[1:]) for image, results in all_tasks if results]
+    all_tasks = [Task.model_validate(task) for task in json_tasks]
+    all_results = [(_find_image(task.data), _list_results(task)) for task in all_tasks]
+    tasks = [(image, _list_regions(results[0]), results[1:]) for image, results in all_results if results]
     aotlab_video.require_different_images([image for image, *_ in tasks])
-    uses = Counter(name for _, regions, _ in tasks for name in {str(result.get("id")) for _, result in regions})
+    uses = Counter(name for _, regions, _ in tasks for name in {str(result.id) for _, result in regions})
     parser = aotlab_video.RegionParser(size)
     for image, regions, others in tasks:
         if not regions:
@@ -55,17 +129,17 @@ def parse_label_studio(json_tasks: Sequence[dict[str, Any]], size: Size) -> aotl
             for _ in filter(None, others):
                 parser.leave_out("annotation", "of an image that has another one")
         for count, (names, result) in enumerate(regions, start=1):
-            name = str(result.get("id"))
-            with parser.skip_unreadable(f"{image}, region {name if 'id' in result else count}"):
+            name = str(result.id)
+            with parser.skip_unreadable(f"{image}, region {count if result.id is None else name}"):
                 match = re.fullmatch(r"object-(\d{1,5})", name)  # written by aotlab
                 key: Hashable = int(match[1]) if match else name if uses[name] > 1 else None
                 for _ in names[1:]:
                     parser.leave_out("class name", "of a region that has another one")
                 class_name = str(names[0]) if names else ""
                 _add_result(result, aotlab_video.ParsedRegion(None, None, class_name, key, image), parser)
-    predictions = (prediction for task in json_tasks for prediction in task.get("predictions") or ())
-    is_own = any(prediction.get("model_version") == MODEL_VERSION for prediction in predictions)
-    is_video = any(result.get("type") == VIDEO_BOXES for _, regions, _ in tasks for _, result in regions)
+    predictions = (item for task in all_tasks if isinstance(task.predictions, list) for item in task.predictions)
+    is_own = any(isinstance(item, dict) and item.get("model_version") == MODEL_VERSION for item in predictions)
+    is_video = any(result.type == VIDEO_BOXES for _, regions, _ in tasks for _, result in regions)
     return parser.finish(counts_from_zero=is_own or is_video)
 
 
@@ -125,67 +199,71 @@ def _find_image(data: dict[str, Any]) -> str:
     return name
 
 
-def _list_results(task: dict[str, Any]) -> list[list[dict[str, Any]]]:
+def _list_results(task: Task) -> list[list[Result]]:
     """Return the results of each annotation, or else prediction, those with results first; empty without any."""
-    annotations = [item for item in task.get("annotations") or () if not item.get("was_cancelled")]
-    found = [item.get("result") or [] for item in annotations or task.get("predictions") or ()]
+    annotations = [item for item in task.annotations if not item.was_cancelled]
+    found = [item.result for item in annotations or PREDICTIONS.validate_python(task.predictions)]
     return [*filter(None, found), *(results for results in found if not results)]
 
 
-def _list_regions(results: Sequence[dict[str, Any]]) -> list[tuple[list[Any], dict[str, Any]]]:
+def _list_regions(results: Sequence[Result]) -> list[tuple[list[Any], Result]]:
     """Return class names and regions. The class name of a region may be another result with the same id."""
-    labels = {result.get("id"): result["value"]["labels"] for result in results if result.get("type") == "labels"}
-    regions = [result for result in results if result.get("type") not in NO_REGIONS and "value" in result]
-    names = (next(filter(None, (_find_label(result), labels.get(result.get("id")))), ()) for result in regions)
-    return [([*name], result) for name, result in zip(names, regions, strict=True)]
+    labels = {result.id: _list_labels(result) for result in results if result.type == "labels"}
+    regions = [result for result in results if result.type not in NO_REGIONS and "value" in result.model_fields_set]
+    return [(_list_labels(result) or labels.get(result.id, []), result) for result in regions]
 
 
-def _find_label(result: dict[str, Any]) -> Any:
-    """Return the class names of a region, whose key is its type; None without any."""
-    value = result["value"]
-    return value.get(result.get("type")) or value.get("labels") if isinstance(value, dict) else None
+def _list_labels(result: Result) -> list[Any]:
+    """Return the class names of a region, whose key is its type; empty without any."""
+    value = result.value if isinstance(result.value, dict) else {}
+    labels = value.get(str(result.type)) or value.get("labels")
+    return labels if isinstance(labels, list) else [labels] if isinstance(labels, str) else []
 
 
-def _add_result(result: dict[str, Any], region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
+def _add_result(result: Result, region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
     """Add a region with the mask or box of a result."""
-    kind, value, (height, width) = str(result.get("type")), result["value"], parser.size
+    kind, value, (height, width) = str(result.type), result.value, parser.size
     if kind == VIDEO_BOXES:
-        for box in value["sequence"]:  # frames count from 1
-            key, frame = region.key or str(result.get("id")), int(box["frame"]) - 1
-            of_frame = replace(region, frame=frame, image="", key=key)
-            if box.get("rotation"):
+        for placed in map(VideoBox.model_validate, VideoBoxes.model_validate(value).sequence):
+            of_frame = replace(region, frame=placed.frame - 1, image="", key=region.key or str(result.id))
+            if placed.rotation:
                 parser.leave_out("shape", f"of kind rotated {kind}")
-            elif box.get("enabled", True):
-                parser.add(replace(of_frame, box=_parse_box(box, parser.size)))
+            elif placed.enabled:
+                parser.add(replace(of_frame, box=_scale_box(placed, parser.size)))
         return
     shape = next((name for name in SHAPES if kind in (name, f"{name}labels")), "")
-    rotated = "rotated " * bool(shape == "rectangle" and value.get("rotation"))
-    on_rotated = " on a rotated image" * bool(result.get("image_rotation"))
+    box = Box.model_validate(value) if shape == "rectangle" else None
+    rotated = "rotated " * bool(box and box.rotation)
+    on_rotated = " on a rotated image" * bool(result.image_rotation)
     if not shape or rotated or on_rotated:
         parser.leave_out("shape", f"of kind {rotated}{kind}{on_rotated}")
         return
-    aotlab_video.require_size(result["original_height"], result["original_width"], parser.size)
-    if shape == "polygon":
-        points = [side for x, y in value["points"] for side in (x / 100 * width, y / 100 * height)]
-        parser.add(replace(region, rle=parser.fill([points])))
-    elif shape == "rectangle":
-        parser.add(replace(region, box=_parse_box(value, parser.size)))
+    if None in (result.original_height, result.original_width):
+        raise ValueError("missing 'original_height' or 'original_width'")
+    aotlab_video.require_size(result.original_height, result.original_width, parser.size)
+    if box:
+        parser.add(replace(region, box=_scale_box(box, parser.size)))
+    elif shape == "polygon":
+        points = Polygon.model_validate(value).points
+        parser.add(
+            replace(region, rle=parser.fill([[n for x, y in points for n in (x / 100 * width, y / 100 * height)]]))
+        )
+    elif shape == "brush":
+        parser.add(replace(region, rle=sdk.encode_rle(decode_brush(Brush.model_validate(value).rle, parser.size))))
     else:
-        is_brush = shape == "brush"
-        mask = decode_brush(value["rle"], parser.size) if is_brush else decode_png(value["imageDataURL"], parser.size)
-        parser.add(replace(region, rle=sdk.encode_rle(mask)))
+        parser.add(replace(region, rle=sdk.encode_rle(decode_png(Bitmask.model_validate(value).url, parser.size))))
 
 
-def _parse_box(value: dict[str, Any], size: Size) -> tuple[float, float, float, float]:
-    """Return left, top, width and height in pixels of a box in percent."""
-    x, y, w, h = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
-    return x * size[1], y * size[0], w * size[1], h * size[0]
+def _scale_box(box: Box, size: Size) -> tuple[float, float, float, float]:
+    """Return left, top, width and height in pixels."""
+    height, width = size
+    return box.x / 100 * width, box.y / 100 * height, box.width / 100 * width, box.height / 100 * height
 
 
 def decode_brush(packed: list[int], size: Size) -> np.ndarray:
     """Return H×W bool, True where alpha is above 0; raise an error unless it is a brush mask of this size."""
     error = ValueError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
-    text, position = "".join(f"{byte:08b}" for byte in bytes([*packed])), 0
+    text, position = "".join(f"{byte:08b}" for byte in packed), 0
 
     def read_bits(bits: int) -> int:
         nonlocal position

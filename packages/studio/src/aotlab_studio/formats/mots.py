@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aotlab_video
 from aotlab import InputError, sdk
-from aotlab.utils.files import read_json, read_text, write_bytes
+from aotlab.utils.files import read_model, read_text, write_bytes
 from aotlab_studio.utils.files import write_json
 
 IDS_PER_CLASS = 1000
@@ -33,8 +33,8 @@ def parse_mots(path: Path, video: aotlab_video.VideoInfo) -> aotlab_video.Parsed
     """
     rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
     file = path.with_name(f"{path.stem}_classes.json")
-    classes = read_json(file) if file.is_file() else {}
-    names = {int(class_id): str(name) for name, class_id in classes.items()}
+    classes = read_model(file, dict[str, int]) if file.is_file() else {}
+    names = {class_id: name for name, class_id in classes.items()}
     images = dict(zip(number_frames(video), video.frame_names or (), strict=False))
     numbers = {int(row[1]) for row in rows if len(row) == 6 and row[1].isdecimal()}
     uses = Counter(number % IDS_PER_CLASS for number in numbers)

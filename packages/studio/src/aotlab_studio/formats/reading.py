@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from xml.etree import ElementTree
 
 import aotlab_video
 from aotlab import InputError, sdk
@@ -21,13 +20,14 @@ from aotlab_studio.formats.mots import parse_mots
 from aotlab_studio.formats.via import find_via_images, parse_via
 from aotlab_studio.formats.yolo import list_label_files, parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
+from aotlab_studio.utils.files import parse_xml
 
 
 def read(path: Path, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile | aotlab_video.Annotations | None:
     """Return the objects of a file or folder; None if it is in no format of this package."""
     if (path / PROJECT_FILE).is_file():
         return _read_project(path, video)
-    with sdk.reading(path, "export it again", *sdk.DECODER_ERRORS):
+    with sdk.reading(path):
         return _parse(path, video)
 
 
@@ -56,8 +56,7 @@ def _parse(path: Path, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile
                 aotlab_video.require_same_frame(file, str(tree.get("imagePath") or file.name), video.frame_names)
         return parse_labelme(trees, size)
     if suffix == ".xml":
-        root = ElementTree.fromstring(path.read_bytes())  # expat limits the expansion of entities
-        return parse_cvat(root, video)
+        return parse_cvat(parse_xml(path.read_bytes()), video)
     if suffix == ".txt":
         return parse_mots(path, video)
     if suffix == ".json":

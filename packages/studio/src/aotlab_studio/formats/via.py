@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator
 
 import aotlab_video
 from aotlab import InputError
 from aotlab_studio.formats import Size
+from aotlab_video import Fields, Items, Number, Text
 
 CLASS_ATTRIBUTES = ("class", "label", "name", "category", "type")
 """Attributes of regions that hold class names, in any letter case; the first of these that a file has is used."""
+
+
+class ViaRegion(BaseModel):
+    """A region; its shape is checked when it is read."""
+
+    region_attributes: Fields
+    shape_attributes: Any
+
+
+class ViaImage(BaseModel):
+    """An image; its regions are a list since version 2, and are checked one by one."""
+
+    filename: Text
+    regions: Annotated[
+        Items[Any], BeforeValidator(lambda value: [*value.values()] if isinstance(value, dict) else value)
+    ]
+
+
+class Polygon(BaseModel):
+    """Coordinates of a polygon."""
+
+    all_points_x: list[Number]
+    all_points_y: list[Number]
+
+
+class Rectangle(BaseModel):
+    """Coordinates of a box."""
+
+    x: Number
+    y: Number
+    width: Number
+    height: Number
+
+
+class Shape(BaseModel):
+    """Kind of a shape."""
+
+    name: Text
 
 
 def find_via_images(tree: Any) -> list[dict[str, Any]] | None:
@@ -27,25 +68,32 @@ def parse_via(images: Iterable[dict[str, Any]], size: Size) -> aotlab_video.Pars
 
     Regions are matched by an attribute such as ``track_id``, or else by class.
     """
-    listed = [(image["filename"], image["regions"]) for image in images]  # a list since version 2
-    listed = [(name, [*regions.values()] if isinstance(regions, dict) else regions) for name, regions in listed]
-    aotlab_video.require_different_images([name for name, _ in listed])
-    names = dict.fromkeys(key for _, regions in listed for region in regions for key in region["region_attributes"])
+    listed = [ViaImage.model_validate(image) for image in images]
+    aotlab_video.require_different_images([image.filename for image in listed])
+    names = dict.fromkeys(key for image in listed for region in image.regions for key in _list_attributes(region))
     class_attribute = _find_class_attribute([name for name in names if name not in aotlab_video.OBJECT_KEYS])
     parser = aotlab_video.RegionParser(size)
-    for name, regions in listed:
-        if not regions:
+    for image in listed:
+        name = image.filename
+        if not image.regions:
             parser.add_absent(aotlab_video.ParsedRegion(None, None, image=name))
-        for count, record in enumerate(regions, start=1):
+        for count, record in enumerate(image.regions, start=1):
             with parser.skip_unreadable(f"{name}, region {count}"):
-                attributes = {**record["region_attributes"]}
+                stored = ViaRegion.model_validate(record)
+                attributes = {**stored.region_attributes}
                 class_names = _list_options(attributes.pop(class_attribute, ""))
                 for _ in class_names[1:]:
                     parser.leave_out("class name", "of a region that has another one")
                 key, others = aotlab_video.read_object_key(attributes), aotlab_video.parse_attributes(attributes)
                 region = aotlab_video.ParsedRegion(None, None, next(iter(class_names), ""), key, name, others)
-                _add_shape(record["shape_attributes"], region, parser)
+                _add_shape(stored.shape_attributes, region, parser)
     return parser.finish()
+
+
+def _list_attributes(region: Any) -> list[str]:
+    """Return the names of the attributes of a region, which is not checked yet."""
+    attributes = region.get("region_attributes") if isinstance(region, dict) else None
+    return [*attributes] if isinstance(attributes, dict) else []
 
 
 def _find_class_attribute(names: list[str]) -> str:
@@ -63,13 +111,15 @@ def _list_options(value: Any) -> list[str]:
     return [str(option) for option in options if option != ""]
 
 
-def _add_shape(shape: Mapping[str, Any], region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
+def _add_shape(shape: Any, region: aotlab_video.ParsedRegion, parser: aotlab_video.RegionParser) -> None:
     """Add a region with the mask or box of a shape."""
-    if shape["name"] == "polygon":
-        points = zip(shape["all_points_x"], shape["all_points_y"], strict=True)
+    kind = Shape.model_validate(shape).name
+    if kind == "polygon":
+        sides = Polygon.model_validate(shape)
+        points = zip(sides.all_points_x, sides.all_points_y, strict=True)
         parser.add(replace(region, rle=parser.fill([[side for point in points for side in point]])))
-    elif shape["name"] == "rect":
-        left, top, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
-        parser.add(replace(region, box=(left, top, width, height)))
+    elif kind == "rect":
+        box = Rectangle.model_validate(shape)
+        parser.add(replace(region, box=(box.x, box.y, box.width, box.height)))
     else:
-        parser.leave_out("shape", f"of kind {shape['name']}")
+        parser.leave_out("shape", f"of kind {kind}")

@@ -6,16 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import yaml
+from pydantic import BaseModel, BeforeValidator
 
 import aotlab_video
 from aotlab import InputError, sdk
 from aotlab.media.names import list_image_files
 from aotlab.utils.files import read_text, write_bytes
-from aotlab_studio.formats import Size, parse_numbers, read_class_names, trace_outlines
+from aotlab_studio.formats import Size, read_class_names, split_numbers, trace_outlines
+from aotlab_video import Number, Text
 
 CLASS_LISTS = ("classes.txt", "obj.names")
 """Lists of class names, which other tools write beside the labels or into their folder."""
@@ -28,6 +30,24 @@ MAX_CLASS_ID = 100_000
 """Largest class id; ``data.yaml`` names all ids up to the largest one."""
 
 
+class Line(BaseModel):
+    """Class, coordinates, and what follows them."""
+
+    values: list[Number]
+
+
+class Settings(BaseModel):
+    """Contents of ``data.yaml``."""
+
+    names: Annotated[
+        dict[int, Text],
+        BeforeValidator(lambda names: dict(enumerate(names)) if isinstance(names, list) else names or {}),
+    ] = {}
+    """Class names by id, or in order."""
+    kpt_shape: Any = None
+    first_frame: Any = None
+
+
 def parse_yolo(folder: Path, size: Size) -> aotlab_video.ParsedFile:
     """Return the objects of a folder of labels, or of its parent. Class ids are one higher than in the files.
 
@@ -35,7 +55,7 @@ def parse_yolo(folder: Path, size: Size) -> aotlab_video.ParsedFile:
     """
     (folder, root), parser, scale = _find_labels(folder), aotlab_video.RegionParser(size), np.array([size[1], size[0]])
     settings = _read_settings(folder)
-    names, has_keypoints = _read_names(folder, root, settings), "kpt_shape" in settings
+    names, has_keypoints = _read_names(folder, root, settings), settings.kpt_shape is not None
     texts = {path: read_text(path) for path in list_label_files(folder)}
     has_confidence, has_ids = (False, False) if has_keypoints else _find_layout([*texts.values()])
     for path, text in texts.items():
@@ -46,7 +66,7 @@ def parse_yolo(folder: Path, size: Size) -> aotlab_video.ParsedFile:
             if not line.strip():
                 continue
             with parser.skip_unreadable(f"{root.name}/{image}, line {number}"):
-                class_id, *values = parse_numbers(line)
+                class_id, *values = Line.model_validate({"values": split_numbers(line)}).values
                 if has_keypoints:  # after the box
                     parser.leave_out("skeleton", "of keypoints")
                     values = values[:4]
@@ -66,7 +86,7 @@ def parse_yolo(folder: Path, size: Size) -> aotlab_video.ParsedFile:
                 else:
                     parser.add(replace(region, rle=parser.fill([points.ravel().tolist()])))
     classes = {name: class_id + 1 for class_id, name in names.items()}
-    return parser.finish(classes, counts_from_zero=settings.get("first_frame") == 0)
+    return parser.finish(classes, counts_from_zero=settings.first_frame == "0")
 
 
 def list_label_files(folder: Path) -> list[Path]:
@@ -184,23 +204,22 @@ def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
     return path
 
 
-def _read_settings(folder: Path) -> dict[str, Any]:
+def _read_settings(folder: Path) -> Settings:
     """Return the contents of ``data.yaml`` in a folder; empty without it."""
     path = folder / "data.yaml"
-    with sdk.reading(path, "save it as YAML", yaml.YAMLError, *sdk.MALFORMED):
-        return dict(yaml.safe_load(read_text(path)) or {}) if path.is_file() else {}
+    with sdk.reading(path, "save it as YAML", yaml.YAMLError, RecursionError):
+        tree = yaml.load(read_text(path), yaml.BaseLoader) if path.is_file() else None
+    with sdk.reading(path, "name each class"):
+        return Settings.model_validate(tree or {})
 
 
-def _read_names(folder: Path, root: Path, settings: Mapping[str, Any]) -> dict[int, str]:
+def _read_names(folder: Path, root: Path, settings: Settings) -> dict[int, str]:
     """Return class names by class id, without the names of unused ids; empty without settings or a list of classes."""
-    if not (names := settings.get("names")):
+    if not (names := settings.names):
         places = (place for name in CLASS_LISTS for place in (folder / name, *root.rglob(name)))
         path = next((place for place in places if place.is_file()), None)
-        names = [name.strip() for name in read_class_names(path).splitlines()] if path else []
-    listed = [*(enumerate(names) if isinstance(names, list) else names.items())]
-    if any(isinstance(name, list | dict) for _, name in listed):  # whose aliases could expand without end
-        raise ValueError("data.yaml: names of classes are not text")
-    return {int(class_id): str(name) for class_id, name in listed if name not in ("", f"unused {class_id}")}
+        names = dict(enumerate(name.strip() for name in read_class_names(path).splitlines())) if path else {}
+    return {class_id: name for class_id, name in names.items() if name not in ("", f"unused {class_id}")}
 
 
 YOLO = aotlab_video.MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)

@@ -3,45 +3,77 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 import aotlab_video
 from aotlab_studio.utils.files import write_json
+from aotlab_video import Fields, Id, Items, Text
 
 LISTS = {"segmentations": "segmentation", "bboxes": "bbox", "areas": "area"}
 """Fields of an annotation with a value for each frame, and the fields of COCO with these values."""
 
 
+class Track(BaseModel):
+    """An object with a segmentation or box for each image of its video."""
+
+    model_config = ConfigDict(extra="allow")  # fields of COCO
+
+    video_id: Id
+    segmentations: list[Any]
+    bboxes: Items[Any] = []
+    attributes: Fields = {}
+
+
+class Clip(BaseModel):
+    """A video."""
+
+    id: Id
+    name: Text = ""
+    file_names: list[Text]
+    height: Any
+    width: Any
+
+
+class YouTubeVisFile(BaseModel):
+    """The lists of a file; others are those of COCO."""
+
+    videos: Items[Clip]
+    annotations: Items[Track]
+
+
 def parse_youtube_vis(tree: Any, video: aotlab_video.VideoInfo) -> aotlab_video.ParsedFile:
     """Return the objects and class ids of YouTube-VIS JSON, as of COCO with an annotation per frame of a track."""
-    annotations, images, tree = [], [], aotlab_video.parse_ids(tree)
-    lengths = {stored["id"]: len(stored["file_names"]) for stored in tree["videos"]}
-    absent: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
-    for index, record in enumerate(tree["annotations"]):
+    annotations, images, file = [], [], YouTubeVisFile.model_validate(tree)
+    lengths = {clip.id: len(clip.file_names) for clip in file.videos}
+    absent: dict[tuple[Hashable, int], list[dict[str, Any]]] = defaultdict(list)
+    for index, track in enumerate(file.annotations):
+        count = len(track.segmentations)
+        if count != lengths.get(track.video_id, count):
+            raise ValueError(f"annotation {index} has {count} segmentations for {lengths[track.video_id]} images")
         # the object id is used without a track id
-        attributes = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
-        count = len(record["segmentations"])
-        if count != lengths.get(record["video_id"], count):
-            raise ValueError(f"annotation {index} has {count} segmentations for {lengths[record['video_id']]} images")
-        for frame, segmentation in enumerate(record["segmentations"]):
-            image_id, stored = (record["video_id"], frame), {**record, "attributes": attributes}
-            box = next(iter((record.get("bboxes") or ())[frame : frame + 1]), None)
+        attributes = {"object_id": f"annotation {index}", **track.attributes}
+        stored = {**(track.model_extra or {}), "attributes": attributes}
+        for frame, segmentation in enumerate(track.segmentations):
+            box = next(iter(track.bboxes[frame : frame + 1]), None)
             if segmentation is None and not box:
-                absent[image_id].append(stored)
+                absent[track.video_id, frame].append(stored)
             else:
+                image_id = (track.video_id, frame)
                 annotations.append({**stored, "image_id": image_id, "segmentation": segmentation, "bbox": box})
-    for stored in tree["videos"]:
+    for clip in file.videos:
         # a name for each frame: their order counts; some names may be left out
-        is_complete = video.length is not None and len(stored["file_names"]) >= video.length
+        is_complete = video.length is not None and len(clip.file_names) >= video.length
         images += [
             {
-                "id": (stored["id"], frame), "video_id": stored["id"], "frame_id": frame if is_complete else None,
-                "file_name": name, "height": stored["height"], "width": stored["width"],
-                "absent": absent[stored["id"], frame],
+                "id": (clip.id, frame), "video_id": clip.id, "frame_id": frame if is_complete else None,
+                "file_name": name, "height": clip.height, "width": clip.width, "absent": absent[clip.id, frame],
             }
-            for frame, name in enumerate(stored["file_names"])
+            for frame, name in enumerate(clip.file_names)
         ]  # fmt: skip
     coco = {**tree, "images": images, "annotations": annotations}
     return replace(aotlab_video.parse_coco(coco, video), video="")

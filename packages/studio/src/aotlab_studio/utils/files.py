@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import msgspec
 from msgspec import Struct
@@ -65,6 +67,14 @@ class ExportRecord(Struct):
     """Names of further files and folders that the export removes."""
     source_digest: str = ""
     """`digest_output` of the results whose masks are corrected; empty for other exports."""
+
+
+def parse_xml(content: bytes) -> Element:
+    """Return the root of XML; raise `ValueError` for other content."""
+    try:
+        return ElementTree.fromstring(content)  # expat limits the expansion of entities
+    except (ElementTree.ParseError, LookupError) as error:  # of an unknown encoding
+        raise ValueError(str(error)) from error
 
 
 def describe_files(paths: Iterable[Path]) -> tuple[tuple[int, ...], ...]:

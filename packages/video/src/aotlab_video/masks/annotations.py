@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aotlab.media.names import image_stem
 from aotlab.utils.errors import InputError, require, require_choice
-from aotlab.utils.files import prefix_errors, reading, reading_json, require_file, write_json
+from aotlab.utils.files import prefix_errors, read_json, reading, require_file, write_json
 from aotlab.utils.plugins import check_signature, find_plugin, list_plugin_names
 from aotlab.utils.text import join_truncated
 from aotlab_video.masks.coco import format_coco, parse_coco
@@ -168,9 +168,11 @@ def _read_images(path: Path, video: VideoInfo, check: LabelCheck | None) -> Pars
 def _read_coco(path: Path, video: VideoInfo) -> ParsedFile | None:
     if path.is_dir() or path.suffix.lower() != ".json":
         return None
-    with reading_json(path) as tree:
-        is_coco = isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()
-        return parse_coco(tree, video) if is_coco else None
+    tree = read_json(path)
+    if not isinstance(tree, dict) or not {"images", "annotations"} <= tree.keys():
+        return None
+    with reading(path):
+        return parse_coco(tree, video)
 
 
 def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:

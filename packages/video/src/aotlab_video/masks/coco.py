@@ -1,22 +1,80 @@
 """COCO JSON with object ids in ``track_id``: https://cocodataset.org/#format-data."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from aotlab.media.rle import Size, parse_segmentation
 from aotlab.utils.errors import InputError
+from aotlab_video.masks.json_values import Id, Items, JsonBox, Reference, Text, parse_integer
 from aotlab_video.masks.matching import require_different_images, select_images, select_video
 from aotlab_video.masks.region_parser import RegionParser
 from aotlab_video.masks.regions import VOID_NAME, Annotations, Attributes, ParsedFile, ParsedRegion, Region, VideoInfo
 
 OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 """Fields in which exporters store the object of an annotation, also within "attributes" or, as V7, "extra"."""
-RECORDS = ("images", "annotations", "videos", "categories")
-ID_FIELDS = ("id", "image_id", "video_id", "category_id", "frame_id", "frame_index")
+
+
+class CocoObject(BaseModel):
+    """Class and object of an annotation, read by `read_object_key`."""
+
+    category_id: Reference = None
+    track_id: Any = None
+    instance_id: Any = None
+    object_id: Any = None
+    attributes: Any = None
+    extra: Any = None
+
+
+class CocoAnnotation(CocoObject):
+    """An object on an image; its box and segmentation are checked when they are read."""
+
+    image_id: Id
+    id: Reference = None
+    ignore: Any = None
+    bbox: Any = None
+    segmentation: Any = None
+
+
+class CocoBox(BaseModel):
+    """The box of an annotation."""
+
+    bbox: JsonBox
+
+
+class CocoImage(BaseModel):
+    """A frame."""
+
+    id: Id
+    height: Any
+    width: Any
+    file_name: Text = ""
+    video_id: Reference = None
+    frame_id: Reference = None
+    frame_index: Reference = None
+    absent: Items[CocoObject] = []
+
+
+class CocoName(BaseModel):
+    """Name of a class or video."""
+
+    id: Id
+    name: Text = ""
+    file_names: Items[Text] = []
+
+
+class CocoFile(BaseModel):
+    """The lists of a file."""
+
+    images: Items[CocoImage]
+    annotations: Items[CocoAnnotation]
+    videos: Items[CocoName] = []
+    categories: Items[CocoName] = []
+    info: Any = None
 
 
 def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
@@ -24,101 +82,91 @@ def parse_coco(tree: Any, video: VideoInfo) -> ParsedFile:
 
     If a class name has two ids, the first one is used. Ids that the file does not name are "class 2" for 2.
     """
-    tree = parse_ids(tree)
-    videos = {record["id"]: record for record in tree["videos"]}
-    names = {key: [str(record.get("name") or ""), _read_folder(record)] for key, record in videos.items()}
+    file = CocoFile.model_validate(tree)
+    names = {record.id: [record.name, _read_folder(record)] for record in file.videos}
     video_id = select_video(names, video.name) if names else None
-    images, classes = _list_images(tree, video, video_id), dict[str, int]()
-    class_names, all_images = _read_class_names(tree), {image["id"] for image in tree["images"]}
+    images, classes = _list_images(file, video, video_id), dict[str, int]()
+    class_names, all_images = _read_class_names(file), {image.id for image in file.images}
     for class_id, name in class_names.items():
         if type(class_id) is int and class_id >= 0 and name:
             classes.setdefault(name, class_id)
     parser, annotated = RegionParser(video.size), set()
-    for count, record in enumerate(tree["annotations"], start=1):
-        image_id, box, segmentation = record["image_id"], record.get("bbox"), record.get("segmentation")
-        segmentation = None if segmentation == [[]] else segmentation
+    for count, record in enumerate(file.annotations, start=1):
+        image_id, box = record.image_id, record.bbox
+        segmentation = None if record.segmentation == [[]] else record.segmentation
         annotated.add(image_id)
         frame, name = images.get(image_id, (None, ""))
-        with parser.skip_unreadable(f"{name or f'image {image_id}'}, annotation {record.get('id', count)}"):
+        key = count if record.id is None else record.id
+        with parser.skip_unreadable(f"{name or f'image {image_id}'}, annotation {key}"):
             if image_id not in images:
                 if image_id not in all_images:
                     parser.leave_out("annotation", "of an image that the file lacks")
                 continue
-            class_name = VOID_NAME if record.get("ignore") else class_names.get(record.get("category_id"), "")
-            attributes = parse_attributes(record.get("attributes"))
-            region = ParsedRegion(frame, None, class_name, read_object_key(record), name, attributes)
+            class_name = VOID_NAME if record.ignore else _find_class(record, class_names)
+            attributes = parse_attributes(record.attributes)
+            region = ParsedRegion(frame, None, class_name, read_object_key(vars(record)), name, attributes)
             if not segmentation and not box:
                 parser.leave_out("annotation", "without a mask or box")
             elif not segmentation:
-                left, top, width, height = map(float, box)
-                parser.add(replace(region, box=(left, top, width, height)))
+                parser.add(replace(region, box=CocoBox(bbox=box).bbox))
             elif isinstance(segmentation, list):
                 parser.add(replace(region, rle=parser.fill(segmentation)))
             else:
                 rle = parse_segmentation(segmentation, video.size)
                 parser.add_absent(replace(region, rle=rle))  # without pixels, the object is absent
     empty = np.array([video.size[0] * video.size[1]])
-    for image in tree["images"]:
-        if image["id"] not in images:
+    for image in file.images:
+        if image.id not in images:
             continue
-        frame, name = images[image["id"]]
-        absent = image.get("absent") or ()
-        with parser.locate(f"{name or 'image'}, absent"):
-            for record in absent:
-                class_name = class_names.get(record.get("category_id"), "")
-                parser.add_absent(ParsedRegion(frame, empty, class_name, read_object_key(record), name))
-        if image["id"] not in annotated and not absent:
+        frame, name = images[image.id]
+        for absent in image.absent:
+            class_name = _find_class(absent, class_names)
+            parser.add_absent(ParsedRegion(frame, empty, class_name, read_object_key(vars(absent)), name))
+        if image.id not in annotated and not image.absent:
             parser.add_absent(ParsedRegion(frame, None, image=name))
-    video_name = names[video_id][0] if names else ""
-    counts_from_zero = (tree.get("info") or {}).get("first_frame") == 0  # written by aotlab
+    video_name = str(names[video_id][0]) if names else ""
+    counts_from_zero = isinstance(file.info, dict) and file.info.get("first_frame") == 0  # written by aotlab
     return parser.finish(classes, video_name, counts_from_zero=counts_from_zero)
 
 
-def _list_images(tree: Any, video: VideoInfo, video_id: Hashable) -> dict[Hashable, tuple[int | None, str]]:
+def _list_images(file: CocoFile, video: VideoInfo, video_id: Hashable) -> dict[Hashable, tuple[int | None, str]]:
     """Return frame number and name of the video's images by image id; numbers are None unless every image has one.
 
     Without names, image ids are numbers too.
 
     The video's images have its id and lie in folders of its name; images without id or name are also used.
     """
-    images = tree["images"]
-    if len(tree["videos"]) > 1:
-        images = [image for image in images if image.get("video_id", video_id) == video_id]
-    named = filter(None, map(_read_name, images))
-    selected = {"", *select_images([*named], video.frame_names, video.name)}
-    images = [image for image in images if _read_name(image) in selected]
+    images = file.images
+    if len(file.videos) > 1:
+        images = [image for image in images if image.video_id in (None, video_id)]
+    named = [image.file_name for image in images if image.file_name]
+    selected = {"", *select_images(named, video.frame_names, video.name)}
+    images = [image for image in images if image.file_name in selected]
     for image in images:
-        require_size(image["height"], image["width"], video.size)
-    names = [_read_name(image) for image in images]
-    numbers = [image.get("frame_id", image.get("frame_index", None if any(names) else image["id"])) for image in images]
+        require_size(image.height, image.width, video.size)
+    names = [image.file_name for image in images]
+    stated = [(image.frame_id, image.frame_index, None if any(names) else image.id) for image in images]
+    numbers = [next((number for number in keys if number is not None), None) for keys in stated]
     if not all(type(number) is int for number in numbers):
         numbers = [None] * len(images)
-    pairs = [*zip(numbers, names, strict=True)]
+    pairs: list[tuple[Any, str]] = [*zip(numbers, names, strict=True)]
     require_different_images([name if n is None else f"{name} (frame {n})" for n, name in pairs])
-    return {image["id"]: pair for image, pair in zip(images, pairs, strict=True)}
+    return {image.id: pair for image, pair in zip(images, pairs, strict=True)}
 
 
-def parse_ids(tree: dict[str, Any]) -> dict[str, Any]:
-    """Return COCO JSON whose ids, which some programs write as text, are integers."""
-    return tree | {
-        name: [
-            {key: parse_integer(value) if key in ID_FIELDS else value for key, value in record.items()}
-            for record in tree.get(name) or ()
-        ]
-        for name in RECORDS
-    }
+def _find_class(record: CocoObject, names: Mapping[Hashable, str]) -> str:
+    """Return the class name of an annotation; empty if it has none, raise `ValueError` for an id that is a list."""
+    if isinstance(record.category_id, list | dict):
+        raise ValueError("category_id: should be a number")
+    return names.get(record.category_id, "")
 
 
-def _read_name(image: dict[str, Any]) -> str:
-    return str(image.get("file_name") or "")
-
-
-def _read_class_names(tree: Any) -> dict[Hashable, str]:
+def _read_class_names(file: CocoFile) -> dict[Hashable, str]:
     """Return class names by id."""
-    names = {record["id"]: str(record.get("name") or "") for record in tree["categories"]}
-    for record in tree["annotations"]:
-        if type(class_id := record.get("category_id")) is int:
-            names.setdefault(class_id, f"class {class_id}")
+    names = {record.id: record.name for record in file.categories}
+    for record in file.annotations:
+        if type(record.category_id) is int:
+            names.setdefault(record.category_id, f"class {record.category_id}")
     return names
 
 
@@ -169,9 +217,9 @@ def _describe_absent(regions: Sequence[Region]) -> dict[str, Any]:
     return {"absent": absent} if absent else {}
 
 
-def _read_folder(video: dict[str, Any]) -> str:
+def _read_folder(video: CocoName) -> str:
     """Return the folder of a video's first image in YouTube-VIS; empty if unset."""
-    return str(next(iter(video.get("file_names") or ()), "")).rpartition("/")[0].rpartition("/")[2]
+    return next(iter(video.file_names), "").rpartition("/")[0].rpartition("/")[2]
 
 
 def read_object_key(record: dict[str, Any]) -> Hashable:
@@ -209,13 +257,6 @@ def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
     encoded = coco.frPyObjects({"counts": rle.tolist(), "size": list(size)}, *size)
     box: list[float] = coco.toBbox(encoded).tolist()
     return box
-
-
-def parse_integer(value: object) -> object:
-    """Return the integer of a text or float, as some programs write ids and sizes; any other value unchanged."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 19:
-        return int(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def require_size(height: object, width: object, expected: Size) -> None:

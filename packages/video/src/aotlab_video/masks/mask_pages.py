@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.media.images import open_image
+from aotlab.media.images import count_pages, decode_pixels, open_image
 from aotlab.utils.errors import InputError
 from aotlab_video.masks.regions import ParsedRegion
 from aotlab_video.sources.high_bit_depth import TiffStack
@@ -39,7 +39,7 @@ def list_pages(path: Path, length: int | None) -> dict[Page, ParsedRegion]:
 
 def count_opened_pages(path: Path, image: Image.Image) -> int:
     """Return the number of pages of an opened image; a stack of ImageJ may have one page for Pillow."""
-    count = int(getattr(image, "n_frames", 1))
+    count = count_pages(image)
     if image.format == "TIFF" and count == 1 and find_spec("tifffile"):
         with suppress(InputError):
             return TiffStack(path).count
@@ -50,19 +50,19 @@ def read_page(path: Path, image: Image.Image, page: int) -> tuple[np.ndarray, np
     """Return the values (H×W) of a page of an opened image as stored, and the colors of its palette (N×3), if any.
 
     Images in color are H×W×3 uint8, with transparent pixels in black. Colors of a page of a GIF that its first page
-    lacks follow from index 256 on. Raises errors of the decoder.
+    lacks follow from index 256 on. Raises `OSError` or `ValueError` for a damaged image.
     """
-    if page >= getattr(image, "n_frames", 1):  # a stack of ImageJ
+    if page >= count_pages(image):  # a stack of ImageJ
         values = TiffStack(path).read(page)
         return (values[..., 0] if values.shape[2] == 1 else values), None
     palette, has_palette = _list_colors(image), image.mode == "P"
-    image.seek(page)
+    pixels = decode_pixels(image, page=page)
     if image.format != "GIF" and image.mode in ("RGB", "RGBA", "LA"):
-        rgba = np.array(image.convert("RGBA"))
+        rgba = decode_pixels(image, "RGBA")
         return np.minimum(rgba[..., :3], rgba[..., 3:]), None
     if page == 0 or image.format != "GIF" or image.mode in ("P", "L"):
-        return np.array(image), palette if has_palette else None
-    pixels = np.array(image.convert("RGB")) @ COLOR_CODES
+        return pixels, palette if has_palette else None
+    pixels = decode_pixels(image, "RGB") @ COLOR_CODES
     codes = np.unique(pixels)
     known = (palette @ COLOR_CODES).tolist()
     known += [known[0]] * (256 - len(known))

@@ -60,7 +60,7 @@ def read_mask_image(
         dtype = np.uint16 if image.mode.startswith("I") else np.uint8
         values, palette = read_page(path, image, page or 0)
         if format in ("binary", "palette"):
-            labels = _convert_colors(values if palette is None else palette[values], format)
+            labels = _convert_colors(_look_up_colors(values, palette), format)
         else:
             problem = "its palette has the colors of PASCAL VOC, or black and white, in another order"
             is_clear = format is not None or palette is None or not _is_reordered(values, palette)
@@ -100,7 +100,7 @@ def read_soft_mask(path: Path, *, size: tuple[int, int] | None, page: int | None
         _require_page(path, image, page)
         require(is_lossless(path, image), f"{image.format}, whose compression changes edges", subject=path)
         values, palette = read_page(path, image, page or 0)
-        gray = _read_gray(values if palette is None else palette[values])
+        gray = _read_gray(_look_up_colors(values, palette))
     return gray if size is None else require_image_size(gray, size, path, "its frame")
 
 
@@ -108,6 +108,15 @@ def _require_page(path: Path, image: Image.Image, page: int | None) -> None:
     """Raise `InputError` if an opened image has several pages and none is given."""
     if page is None and (count := count_opened_pages(path, image)) > 1:
         raise InputError(f"has {count} pages", subject=path, remedy="give one image for each frame")
+
+
+def _look_up_colors(values: np.ndarray, palette: np.ndarray | None) -> np.ndarray:
+    """Return the colors of palette indices; values of an image without a palette unchanged."""
+    if palette is None:
+        return values
+    if values.max() >= len(palette):
+        raise ValueError(f"color {values.max()}, but its palette has {len(palette)}")
+    return palette[values]
 
 
 def _read_gray(colors: np.ndarray) -> np.ndarray:

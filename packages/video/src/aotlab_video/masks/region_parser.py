@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from aotlab.media.images import DECODER_ERRORS
 from aotlab.media.prompt import Box
 from aotlab.media.rle import Size, drop_empty_polygons, fill_polygons
 from aotlab.utils.errors import InputError
@@ -37,9 +36,12 @@ class RegionParser:
 
     @contextmanager
     def locate(self, place: str) -> Iterator[None]:
-        """Turn errors of the block into an `InputError` about a place: file or image, and the region there."""
+        """Turn errors of values in the block into an `InputError` about a place: file or image, and the region there.
+
+        These are `ValueError`, which pydantic's are too, and those of `reading`.
+        """
         self._place = place = shorten(place.encode("ascii", "backslashreplace").decode(), 200)
-        with reading(place, "correct or remove this region", *DECODER_ERRORS):
+        with reading(place, "correct or remove this region"):
             yield
 
     @contextmanager
