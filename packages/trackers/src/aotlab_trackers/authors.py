@@ -10,7 +10,6 @@ import contextlib
 import io
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from threading import Lock
 from typing import Any
 from unittest.mock import patch
@@ -21,11 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab import InputError, Prompt, load_model, sdk
+from aotlab import InputError, Prompt, sdk
 from aotlab_trackers.base import ModelTracker
 
 UNSTORED = ("LSTT.mask_token", "relative_position_index")
 """Endings of the names in the authors' models that no checkpoint needs: an unused parameter, and constants of Swin."""
+ABSENT = -1e4
+"""Logit of an object that is added."""
 _build_lock = Lock()
 
 
@@ -43,14 +44,13 @@ def build_network(name: str) -> Any:
         return build_vos_model(config.MODEL_VOS, config).eval()
 
 
-def load_weights(network: Any, name: str, path: str | Path) -> None:
-    """Load a checkpoint, as `aotlab.load_model` reads it; raise `InputError` unless it is of this network."""
-    model, _ = load_model(path, config=name)
+def copy_weights(network: Any, model: torch.nn.Module) -> None:
+    """Copy the weights of aotlab's model of the same preset; raise `ValueError` if one of the networks has others."""
     published = sdk.map_published_names(model.state_dict())
     weights = {published[key]: value for key, value in model.state_dict().items()}
     missing, unexpected = network.load_state_dict(weights, strict=False)
     if wrong := [key for key in missing if not key.endswith(UNSTORED)] + unexpected:
-        raise InputError(f"{wrong[0]} is not in both networks", subject=path, remedy=f"give weights of {name}")
+        raise ValueError(f"{wrong[0]} is not in both networks")
 
 
 class AuthorsTracker(ModelTracker):
@@ -103,10 +103,12 @@ class AuthorsTracker(ModelTracker):
         small = F.interpolate(labels, size=image.shape[2:], mode="nearest")
         if masks:
             engine.add_reference_frame(image, small, obj_nums=[len(self._ids)])
-            logits = engine.decode_current_logits(size)
+            again = engine.decode_current_logits(size)
+            logits = again if is_first else logits
         if not is_first:
             engine.update_memory(small)
-        return logits[0, : 1 + len(self._ids)]
+        missing = 1 + len(self._ids) - logits.shape[1]  # the prediction of this frame has no new group of objects
+        return F.pad(logits[0, : 1 + len(self._ids)], (0, 0, 0, 0, 0, max(0, missing)), value=ABSENT)
 
     def remove(self, object_id: int) -> None:
         """Raise `InputError`: the authors' engine has no such step."""

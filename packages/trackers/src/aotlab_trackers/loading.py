@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aotlab import InputError, sdk
+from aotlab import InputError, load_model, sdk
 
 if TYPE_CHECKING:
     from aotlab_trackers.authors import AuthorsTracker
@@ -170,10 +170,10 @@ class AuthorsLoader:
 
     def load(self) -> AuthorsTracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
-        from aotlab_trackers.authors import AuthorsTracker, build_network, load_weights
+        from aotlab_trackers.authors import AuthorsTracker, build_network, copy_weights
 
-        network = build_network(self._model)
-        load_weights(network, self._model, self._weights)
+        network, (model, _) = build_network(self._model), load_model(self._weights, config=self._model)
+        copy_weights(network, model)
         return AuthorsTracker(network, memory_every=self._settings.get("memory.every"), device=self._device)
 
 
