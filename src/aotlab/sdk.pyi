@@ -38,6 +38,8 @@ from .networks.aot import AOT as AOT, LSTTBlock as LSTTBlock, LSTTState as LSTTS
 from .networks.deaot import DeAOT as DeAOT, GPMBlock as GPMBlock, GPMState as GPMState
 from .networks.encoders import Encoder as Encoder
 from .networks.fast.optimize import resolve_precision as resolve_precision
+from .networks.weights.published_keys import map_published_names as map_published_names
+from .networks.weights.zoo import resolve_checkpoint as resolve_checkpoint
 from .networks.model import (
     Block as Block,
     BlockMemory as BlockMemory,

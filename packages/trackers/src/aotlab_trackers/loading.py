@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aotlab import InputError, sdk
+from aotlab import InputError, load_model, sdk
 
 if TYPE_CHECKING:
+    from aotlab_trackers.authors import AuthorsTracker
     from aotlab_trackers.cutie import CutieTracker
     from aotlab_trackers.sam import SamSegmenter, SamTracker
 
@@ -33,6 +34,11 @@ LICENSES = {"sam2": "Apache-2.0", "sam3": "SAM License; accept it on the model's
 CUTIE_ADDRESS = "https://github.com/hkchengrex/Cutie/releases/download/v1.0/{}"
 CUTIE_FILES = {"cutie_base": "cutie-base-mega.pth", "cutie_small": "cutie-small-mega.pth"}
 CUTIE_LICENSE = "MIT"
+AUTHORS_MODELS = (
+    "aott", "aots", "aotb", "aotl", "r50_aotl", "r101_aotl", "rs101_aotl", "swinb_aotl",
+    "deaott", "deaots", "deaotb", "deaotl", "r50_deaotl", "swinb_deaotl",
+)  # fmt: skip
+"""Presets that the authors' code has."""
 LIMITS = "an interrupted run starts again; no soft edges, cuts, training or export"
 """Capabilities of aotlab's models that these trackers lack."""
 
@@ -133,6 +139,42 @@ class CutieLoader:
             with sdk.reading(address, f"check the network, or put the file at {path}", Exception):
                 download_url_to_file(address, str(path))  # under a temporary name, renamed when complete
         return path
+
+
+class AuthorsLoader:
+    """Loader of the authors' own code: ``authors:MODEL:CHECKPOINT``, such as ``authors:r50_deaotl:r50_deaotl``.
+
+    MODEL is one of `AUTHORS_MODELS`, CHECKPOINT what `aotlab.load_model` takes.
+    """
+
+    settings = ("memory.every",)
+    descriptions: ClassVar = {
+        "authors": f"license BSD-3-Clause; the authors' code with any weights of AOT or DeAOT; no forget; {LIMITS}"
+    }
+    """Line of ``aotlab weights`` by name."""
+
+    def __init__(self, checkpoint: str, settings: Mapping[str, Any], device: str) -> None:
+        self._settings, self._device = dict(settings), device
+        _, self._model, self._weights = [*checkpoint.split(":", 2), "", ""][:3]
+        if self._model not in AUTHORS_MODELS or not self._weights:
+            remedy = f"expected authors:MODEL:CHECKPOINT with one of {', '.join(AUTHORS_MODELS)}"
+            raise InputError("incomplete or unknown", subject=checkpoint, remedy=remedy)
+        if find_spec("aot") is None:
+            raise InputError("needs deaotpy", subject=checkpoint, remedy="pip install --no-deps deaotpy")
+
+    def fingerprint(self, digests: sdk.InputDigests | None = None) -> dict[str, Any]:
+        """Return the digest of the weights, the settings and the library's version."""
+        path = sdk.resolve_checkpoint(self._weights)
+        digest = (digests or sdk.InputDigests()).digest(path)
+        return describe(f"authors:{self._model}", digest, self._settings, "deaotpy")
+
+    def load(self) -> AuthorsTracker:
+        """Return the tracker; raise `InputError` if it cannot be loaded."""
+        from aotlab_trackers.authors import AuthorsTracker, build_network, copy_weights
+
+        network, (model, _) = build_network(self._model), load_model(self._weights, config=self._model)
+        copy_weights(network, model)
+        return AuthorsTracker(network, memory_every=self._settings.get("memory.every"), device=self._device)
 
 
 def resolve_sam(name: str) -> tuple[str, str]:
