@@ -33,6 +33,10 @@ set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
         install_torch
         .venv/bin/python -m pip install --disable-pip-version-check \
             --editable=".$extra" "${@/#/--editable=packages/}"
+        if [ "$extra" = "[test]" ]; then # it requires the source of an extension for CUDA
+            .venv/bin/python -m pip install --disable-pip-version-check --no-deps "deaotpy>=1.11" ||
+                echo "deaotpy cannot be installed; the tests of the authors' own code are skipped" >&2
+        fi
         echo "$wanted" >"$stamp"
     fi
 }

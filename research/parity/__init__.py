@@ -1,1 +1,1 @@
-"""The authors' own code of AOT and DeAOT beside aotlab's: masks, logits, speed and training."""
+"""The authors' own code of AOT and DeAOT beside aotlab's: masks, logits and speed."""
