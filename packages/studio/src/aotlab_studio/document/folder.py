@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from contextlib import suppress
@@ -65,9 +66,10 @@ def read_header(database: Database) -> Header:
     """Return the header of a project; raise `InputError` if it is damaged or of another version."""
     content = database.read_content("header", 1)
     with sdk.reading(f"{database.path}: the header", DAMAGED_REMEDY, RecursionError):
-        version = msgspec.json.decode(content, type=_Version).version
+        values = json.loads(content)  # names of files may have bytes that are no text, which msgspec refuses
+        version = msgspec.convert(values, _Version).version
         if version == FORMAT_VERSION:
-            return msgspec.json.decode(content, type=Header)
+            return msgspec.convert(values, Header)
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")
 
