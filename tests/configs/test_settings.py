@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from aotlab.configs.load import load_config
 from aotlab.configs.methods import AOTStage, DeAOTStage, PAOTStage
 from aotlab.configs.schema import Config, InputConfig, MemoryConfig, ModelConfig
-from aotlab.configs.settings import changed
 from aotlab.configs.training import PhaseConfig, SourceConfig, TrainConfig
 from aotlab.prompting.config import PromptConfig
 from aotlab_testing.mutations import raises_one_sentence
@@ -41,10 +40,10 @@ INVALID = [
     (lambda: TrainConfig(**{"phases": [{"name": "a", "lr": 0}]}), r"train\.phases\.0\.lr must be above 0 .*, got 0.0"),
     (lambda: PhaseConfig(**{}), "name is missing"),
     (lambda: SourceConfig(path="a", weight=float("inf")), "weight must be finite, got inf"),
-    (lambda: changed(MemoryConfig(), frames=0), r"memory\.frames must be 1 to 2147483647, got 0"),
-    (lambda: changed(Config(), memory={"frames": 0}), r"memory\.frames must be 1 to 2147483647, got 0"),
-    (lambda: changed(Config(), memory=3), r"memory must be settings \(key: value\), got 3"),
-    (lambda: changed(MODEL, method="deaot"), r"model\.stages\.0 must be DeAOTStage, got AOTStage\(.*"),
+    (lambda: MemoryConfig().replace(frames=0), r"memory\.frames must be 1 to 2147483647, got 0"),
+    (lambda: Config().replace(memory={"frames": 0}), r"memory\.frames must be 1 to 2147483647, got 0"),
+    (lambda: Config().replace(memory=3), r"memory must be settings \(key: value\), got 3"),
+    (lambda: MODEL.replace(method="deaot"), r"model\.stages\.0 must be DeAOTStage, got AOTStage\(.*"),
 ]  # fmt: skip
 
 
@@ -66,9 +65,9 @@ def test_integers_become_floats_and_text():
 
 def test_changed_settings_differ_in_the_named_ones():
     config = load_config("aotl", ["memory.frames=4"])
-    other = changed(config, name="mine", memory={"every": 2})
+    other = config.replace(name="mine", memory={"every": 2})
     assert (other.name, other.memory.every, other.memory.frames) == ("mine", 2, 4)
-    assert changed(other, name="aotl", memory=config.memory) == config
+    assert other.replace(name="aotl", memory=config.memory) == config
     assert other.model is config.model
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt
@@ -361,7 +360,7 @@ def test_job_takes_values_of_python():
     assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
     assert (job.classes, job.source.fps, job.segmenter) == (names, 25, (Path("a.onnx"), Path("b.onnx")))
-    assert changed(job, name="b") == Job(**vars(job) | {"name": "b"}) != job
+    assert job.replace(name="b") == Job(**vars(job) | {"name": "b"}) != job
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aotlab.configs.settings import changed
 from aotlab.utils.errors import InputError
 from aotlab_testing.drawn_clips import write_plain
 from aotlab_testing.limits import make_pipe
@@ -29,7 +28,7 @@ def test_csv_is_read(tmp_path):
         (tmp_path / "jobs.csv").write_bytes(content.encode())
         first, second, third = read_jobs(tmp_path / "jobs.csv")
         masks = (str(tmp_path / "a.png"), f"3={tmp_path / 'b.xml'}")
-        assert changed(first, source_line="") == Job("a", str(tmp_path / "a.mp4"), masks)
+        assert first.replace(source_line="") == Job("a", str(tmp_path / "a.mp4"), masks)
         assert (second.name, second.video) == ("second", str(tmp_path / "sub" / "b.mp4"))
         assert second.overrides == ("memory.every=2", "memory.frames=4")
         assert (second.source, third.source) == (SourceOptions(levels="auto"), SourceOptions(levels=(0, 4095), fps=25))
@@ -48,7 +47,7 @@ def test_json_lines_are_read(tmp_path):
     assert (third.start, third.end) == (5, 7)
     assert third.overrides == ("a.b=1",)
     assert first.masks == (parse_mask(tmp_path / "a.png"),)
-    assert changed(second, source_line="") == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), overrides=("a.b=1",))
+    assert second.replace(source_line="") == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), overrides=("a.b=1",))
 
 
 def test_lists_take_prompts_and_class_names(tmp_path):
@@ -62,7 +61,7 @@ def test_lists_take_prompts_and_class_names(tmp_path):
         source=SourceOptions(fps=25),
     )  # fmt: skip
     for name in ("a.csv", "a.jsonl"):
-        assert [changed(job, source_line="") for job in read_jobs(tmp_path / name)] == [expected]
+        assert [job.replace(source_line="") for job in read_jobs(tmp_path / name)] == [expected]
 
 
 def test_json_lines_take_numbers(tmp_path):
@@ -70,7 +69,7 @@ def test_json_lines_take_numbers(tmp_path):
         '{"video": "a", "boxes": [1e-7, 2, 30.5, 40], "points": [[5, 6], [7, 8]], "negative_points": []}'
     )
     (job,) = read_jobs(tmp_path / "a.json")
-    assert changed(job, source_line="") == Job("a", job.video, boxes=(1e-7, 2, 30.5, 40), points=("5,6", "7,8"))
+    assert job.replace(source_line="") == Job("a", job.video, boxes=(1e-7, 2, 30.5, 40), points=("5,6", "7,8"))
 
 
 def test_folder_with_a_number_as_its_name_is_not_a_camera(tmp_path):
