@@ -52,8 +52,7 @@ class Settings(BaseModel):
         copy = dict(self)
         for name, value in values.items():
             part = copy.get(name)
-            is_part = isinstance(part, Settings) and isinstance(value, Mapping)
-            copy[name] = {**dict(part), **value} if is_part else value
+            copy[name] = {**dict(part), **value} if isinstance(part, Settings) and isinstance(value, Mapping) else value
         return type(self)(**copy)
 
 

@@ -224,8 +224,8 @@ def main(
     if is_single:
         folder = output or default_output(video[0])
         values = {name: given[name] for name in COLUMNS if name in given}
-        name = folder.name if is_file_name(folder.name) else "video"
-        job = build(Job, {**values, "name": name, "video": video[0]})
+        values["name"] = folder.name if is_file_name(folder.name) else "video"
+        job = build(Job, {**values, "video": video[0]})
         if job.segmenter and not (job.boxes or job.points or job.negative_points):
             raise UsageError("--segmenter: no prompt to make a mask from; give --box or --point, or remove it")
         require_modules("av", "cv2", "pycocotools", "tqdm")
