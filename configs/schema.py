@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     SerializeAsAny,
     TypeAdapter,
@@ -78,8 +77,7 @@ class ModelConfig(Settings):
         if "method" not in info.data:  # refused already
             return []
         kind = find_method(info.data["method"]).stage
-        stage_list = TypeAdapter(list[kind], config=ConfigDict(strict=True))  # type: ignore[valid-type]
-        return stage_list.validate_python([{}] if stages == [] else stages)
+        return TypeAdapter(list[kind]).validate_python([{}] if stages == [] else stages)  # type: ignore[valid-type]
 
     @property
     def bank_channels(self) -> int:
@@ -226,8 +224,8 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        method, limit = self.model.method, find_method(self.model.method).max_short_term_frames
-        if limit is not None and self.memory.short_term_frames > limit:
-            frames = self.memory.short_term_frames
+        method, frames = self.model.method, self.memory.short_term_frames
+        limit = find_method(method).max_short_term_frames
+        if limit is not None and frames > limit:
             raise ValueError(f"memory.short_term_frames must be at most {limit} with {method}, got {frames}")
         return self

@@ -40,7 +40,7 @@ class Settings(BaseModel):
             name: part
             for name, field in cls.model_fields.items()
             for part in (field.annotation, *get_args(field.annotation))
-            if hasattr(part, "model_fields")
+            if hasattr(part, "nested")
         }
 
     def replace(self, **values: Any) -> Self:
@@ -81,20 +81,17 @@ def _describe(error: Any, kind: type[Settings], values: Any) -> InputError:
     for step in parents:
         kind = kind.nested(_index(values)).get(str(step), kind)
         values = _index(values).get(step)
+    fields = kind.model_fields
     match error["type"]:
         case "extra_forbidden" | "invalid_key":
             paths = _list_paths(kind, path.removesuffix(str(name)), values)
             similar = difflib.get_close_matches(str(name), paths, n=1)
-            remedy = (
-                f"did you mean {paths[similar[0]]}?" if similar else f"valid keys are {', '.join(kind.model_fields)}"
-            )
+            remedy = f"did you mean {paths[similar[0]]}?" if similar else f"valid keys are {', '.join(fields)}"
             return InputError(f"unknown key {path}", remedy=remedy)
         case "missing":
             return InputError(f"{path} is missing")
-        case "literal_error" if name in kind.model_fields:
-            return InputError(
-                f"{path} {describe_wrong_choice(value, _list_choices(kind.model_fields[name].annotation))}"
-            )
+        case "literal_error" if name in fields:
+            return InputError(f"{path} {describe_wrong_choice(value, _list_choices(fields[name].annotation))}")
         case "value_error":
             cause: Exception = error["ctx"]["error"]
             if not isinstance(cause, InputError):
@@ -115,8 +112,7 @@ def _index(values: Any) -> Mapping[Any, Any]:
 
 def _list_paths(kind: type[Settings], prefix: str, values: Any) -> dict[str, str]:
     """Return the paths of all settings of a class with the given values by name; for lists, those of the first item."""
-    values = values if isinstance(values, Mapping) else {}
-    paths: dict[str, str] = {}
+    values, paths = _index(values), dict[str, str]()
     for name, part in kind.nested(values).items():
         item = "0." if get_origin(kind.model_fields[name].annotation) is list else ""
         paths |= _list_paths(part, f"{prefix}{name}.{item}", values.get(name))
