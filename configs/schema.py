@@ -99,13 +99,13 @@ class ModelConfig(Settings):
         method, stages = find_method(self.method), self.stages
         strides = [stage.stride for stage in stages]
         if strides[0] != 16 or strides != sorted(strides, reverse=True):
-            raise ValueError(f"stages must have strides that begin with 16 and go from coarse to fine, got {strides}")
+            raise ValueError(f"stages: strides must begin with 16 and go from coarse to fine, got {strides}")
         if not all(stage.depth for stage in (stages[0], *stages[:-1])):
-            raise ValueError("stages: only the last of several may have depth 0")
+            raise ValueError("stages: only the last of several stages may have depth 0")
         if method.strides not in (None, tuple(strides)):
-            raise ValueError(f"stages of {self.method} have strides {method.strides}, got {tuple(strides)}")
+            raise ValueError(f"stages: {self.method} has stages at strides {method.strides}, got {tuple(strides)}")
         if method.refines and stages[-1].depth:
-            raise ValueError(f"stages: the last one of {self.method} must have depth 0")
+            raise ValueError(f"stages: the last stage of {self.method} must have depth 0")
         for number, stage in enumerate(stages):
             try:
                 width = stage.width(self.dim)
