@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.configs.settings import changed
+from aotlab.configs.settings import build
 from aotlab.engine.tracking.groups import find_indices
 from aotlab.engine.tracking.inputs import ImageSize, prepare_inputs
 from aotlab.engine.tracking.interfaces import SegmentingTracker, VideoTracker
@@ -162,10 +162,10 @@ def build_branches(
     """
     limits = config.input
     if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:
-        limits = changed(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))
+        limits = limits.replace(max_short_edge=max(32, round(limits.max_long_edge * SHORT_EDGE_RATIO)))
     branches, branch_model = list[Branch](), model
     for scale in scales:
-        branch_config = changed(config, input=changed(limits, scale=limits.scale * scale))
+        branch_config = build(Config, {**dict(config), "input": {**dict(limits), "scale": limits.scale * scale}})
         for mirrored in (False, True) if flip else (False,):
             tracker = Tracker(branch_model, branch_config, device=device)
             branch_model = tracker.model

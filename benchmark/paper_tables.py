@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from aotlab.configs.files import BUNDLED, ROOT, resolve_path
 from aotlab.configs.load import build_config, parse_yaml
-from aotlab.configs.settings import Settings, Text, changed
+from aotlab.configs.settings import Settings, Text
 from aotlab.dataloaders.archives import Archive
 from aotlab.evaluation.benchmarks import find_benchmark
 from aotlab.evaluation.tables import find_best, format_value
@@ -167,7 +167,7 @@ def select_weights(name: str, dataset: str) -> PaperTable:
         for other in dict.fromkeys(benchmark.dataset for benchmark, _ in rows):
             hidden_splits = find_benchmark(other).server_splits
             public = [row for bench, row in rows if bench.dataset == other and bench.split not in hidden_splits]
-            tables.setdefault(other, changed(table, name=f"{name}_{other}", rows=public))
+            tables.setdefault(other, table.replace(name=f"{name}_{other}", rows=public))
     measurable = [other for other, table in tables.items() if table.rows]
     if dataset in measurable:
         return tables[dataset]
@@ -192,8 +192,8 @@ def replace_root(table: PaperTable, root: Path) -> PaperTable:
     folders = {find_benchmark(name).folder for name in names}
     problem = f"the table has {', '.join(names)}, which are not in one folder"
     require(len(folders) == 1, problem, subject="--root", remedy="set AOTLAB_DATA to the folder above")
-    replaced = {name: changed(item, root=str(root), archive=item.is_whole) for name, item in moved.items()}
-    return changed(table, benchmarks=table.benchmarks | replaced)
+    replaced = {name: item.replace(root=str(root), archive=item.is_whole) for name, item in moved.items()}
+    return table.replace(benchmarks=table.benchmarks | replaced)
 
 
 def name_results(model: str, benchmark: str) -> str:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_config, name_source
 from aotlab.configs.plugins import load_plugins
 from aotlab.configs.schema import Config, list_resets
-from aotlab.configs.settings import Settings
+from aotlab.configs.settings import Settings, build
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, read_text
 from aotlab.utils.text import join_truncated
@@ -96,7 +96,7 @@ def build_config(
                 defaults["model"]["stages"] = [{}]  # of the tree's method
             tree = _merge(defaults, tree)
             tree = apply_overrides(tree, [*list_resets(apply_overrides({}, overrides)), *overrides])
-        return schema(**tree)
+        return build(schema, tree)
 
 
 def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def drop_unknown_records(tree: Mapping[str, Any], subject: object, level: int = 
     """Return settings stored with weights without unknown keys of `RECORDS`, which one message names."""
     known = deepcopy(dict(tree))
     try:
-        TypeAdapter(Config).validate_python(tree)
+        Config.model_validate(tree)
     except ValidationError as errors:
         paths = [error["loc"] for error in errors.errors() if error["type"] == "extra_forbidden"]
         unknown = [path for path in paths if path[0] in RECORDS and len(path) > 1]

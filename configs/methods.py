@@ -33,7 +33,8 @@ def _check_odd_or_0(window: int) -> int:
 
 
 def _require_divisible(width: int, heads: int) -> int:
-    require(width % heads == 0, f"dim {width} is not divisible by {heads} heads")
+    if width % heads:
+        raise ValueError(f"dim {width} is not divisible by {heads} heads")
     return width
 
 
@@ -59,7 +60,7 @@ class Stage(Settings):
         """Return the width of its embeddings in a model of width ``model_dim``.
 
         Raises:
-            InputError: not divisible by the number of heads.
+            ValueError: not divisible by the number of heads.
         """
         return model_dim
 

@@ -8,7 +8,6 @@ from typing import Literal, get_args
 
 from aotlab.configs.load import apply_overrides, read_own_settings
 from aotlab.configs.schema import BOUNDED_POLICIES, Config, MemoryConfig
-from aotlab.configs.settings import changed
 from aotlab.utils.errors import require, require_choice
 
 MemoryProtocol = Literal["bounded", "published"]
@@ -29,7 +28,7 @@ def apply_protocol(
     require_choice(protocol, get_args(MemoryProtocol), "protocol")
     overridden = apply_overrides({"memory": {}}, overrides)["memory"]
     if protocol == "bounded" and "policy" not in {*overridden, *read_own_settings(config).get("memory", ())}:
-        settings = changed(settings, memory=bound_memory(settings.memory))
+        settings = settings.replace(memory=bound_memory(settings.memory))
     require(
         "frames" not in overridden or settings.memory.is_bounded,
         f"no effect with memory.policy {settings.memory.policy}, which does not limit the number of frames",
@@ -42,5 +41,5 @@ def apply_protocol(
 def bound_memory(memory: MemoryConfig) -> MemoryConfig:
     """Return the settings of a memory of at most ``memory.frames`` frames; until it is full, masks are the same."""
     if memory.policy == "every_nth":
-        return changed(memory, policy="rmem")
-    return changed(memory, policy="bounded_fifo", max_tracked=0) if memory.policy == "first_frame" else memory
+        return memory.replace(policy="rmem")
+    return memory.replace(policy="bounded_fifo", max_tracked=0) if memory.policy == "first_frame" else memory

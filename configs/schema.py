@@ -6,16 +6,22 @@ Each value is checked against its annotation; validators check values that depen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
-from aotlab.configs.methods import Dim, MethodName, find_method
+from aotlab.configs.methods import Dim, MethodName, Stage, find_method
 from aotlab.configs.settings import FileName, Settings, Text
 from aotlab.configs.training import Count, CountOrZero, DataConfig, Edge, Finite, Positive, Precision, TrainConfig
-from aotlab.utils.errors import require
-from aotlab.utils.files import prefix_errors
 from aotlab.utils.numbers import Range
 from aotlab.utils.plugins import ENCODER_PLUGINS, HOOK_PLUGINS, POLICY_PLUGINS, PluginChoices, find_plugin
 
@@ -42,7 +48,6 @@ HookName = Annotated[Text, AfterValidator(PluginChoices(HOOK_PLUGINS, ()).check)
 class ModelConfig(Settings):
     """The network."""
 
-    section: ClassVar[str] = "model"
     method: MethodName = "aot"
     """Method of a paper."""
     encoder: EncoderName = "mobilenet_v2"
@@ -57,7 +62,7 @@ class ModelConfig(Settings):
     """Round input sizes to 16k+1 and align corner pixels in resizing; false rounds to 16k."""
     depth: int | None = None
     """Blocks to use, from 1 to the trained depth (aost); null means all."""
-    stages: list[Any] = Field(default_factory=list, validate_default=True)
+    stages: list[SerializeAsAny[Stage]] = Field(default_factory=list, validate_default=True)
     """Stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one. Without any, the
     model has one stage with the defaults of its method."""
 
@@ -66,14 +71,13 @@ class ModelConfig(Settings):
         """Return the class of the stages of the model's method."""
         return {"stages": find_method(str(values.get("method", "aot"))).stage}
 
-    @field_validator("stages", mode="plain")
+    @field_validator("stages", mode="before")
     @classmethod
     def _build_stages(cls, stages: Any, info: ValidationInfo) -> Any:
         if "method" not in info.data:  # refused already
-            return stages
+            return []
         kind = find_method(info.data["method"]).stage
-        stage_list = TypeAdapter(list[kind], config=ConfigDict(strict=True))  # type: ignore[valid-type]
-        return stage_list.validate_python([{}] if stages == [] else stages)
+        return TypeAdapter(list[kind]).validate_python([{}] if stages == [] else stages)  # type: ignore[valid-type]
 
     @property
     def bank_channels(self) -> int:
@@ -92,31 +96,34 @@ class ModelConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        method, stages, subject = find_method(self.method), self.stages, "model.stages"
+        method, stages = find_method(self.method), self.stages
         strides = [stage.stride for stage in stages]
-        is_ordered = strides[0] == 16 and strides == sorted(strides, reverse=True)
-        require(is_ordered, f"strides must begin with 16 and go from coarse to fine, got {strides}", subject=subject)
-        has_blocks = all(stage.depth for stage in (stages[0], *stages[:-1]))
-        require(has_blocks, "only the last of several stages may have depth 0", subject=subject)
-        problem = f"{self.method} has stages at strides {method.strides}, got {tuple(strides)}"
-        require(method.strides in (None, tuple(strides)), problem, subject=subject)
-        is_refined = stages[-1].depth == 0 or not method.refines
-        require(is_refined, f"the last stage of {self.method} must have depth 0", subject=subject)
+        if strides[0] != 16 or strides != sorted(strides, reverse=True):
+            raise ValueError(f"stages: strides must begin with 16 and go from coarse to fine, got {strides}")
+        if not all(stage.depth for stage in (stages[0], *stages[:-1])):
+            raise ValueError("stages: only the last of several stages may have depth 0")
+        if method.strides not in (None, tuple(strides)):
+            raise ValueError(f"stages: {self.method} has stages at strides {method.strides}, got {tuple(strides)}")
+        if method.refines and stages[-1].depth:
+            raise ValueError(f"stages: the last stage of {self.method} must have depth 0")
         for number, stage in enumerate(stages):
-            with prefix_errors(f"model.stages.{number}"):
+            try:
                 width = stage.width(self.dim)
-            require(number or width == self.dim, f"model.stages.0.dim must be model.dim, {self.dim}, got {width}")
+            except ValueError as error:
+                raise ValueError(f"stages.{number}: {error}") from None
+            if number == 0 and width != self.dim:
+                raise ValueError(f"stages.0.dim must be model.dim, {self.dim}, got {width}")
         if self.depth is not None:
-            require(method.scalable, f"{self.method} has no such setting", subject="model.depth", remedy="remove it")
-            limit = stages[0].depth
-            require(self.depth in range(1, limit + 1), f"model.depth must be 1 to {limit}, got {self.depth}")
+            if not method.scalable:
+                raise ValueError(f"depth: {self.method} has no such setting; remove it")
+            if not 1 <= self.depth <= stages[0].depth:
+                raise ValueError(f"depth must be 1 to {stages[0].depth}, got {self.depth}")
         return self
 
 
 class MemoryConfig(Settings):
     """Memory of tracking and training."""
 
-    section: ClassVar[str] = "memory"
     policy: PolicyName = "first_frame"
     """Frames that long-term memory keeps. first_frame keeps only reference frames. every_nth also keeps every n-th
     frame. The others keep at most `frames`: bounded_fifo the newest, rmem (RMem) the most relevant and least often
@@ -168,7 +175,6 @@ class InputConfig(Settings):
     scaled up, by a factor of at most 2 and within the limits. Without `max_long_edge`, no frame is scaled up.
     """
 
-    section: ClassVar[str] = "input"
     max_long_edge: Edge | None = 1040
     """Upper limit of the longer side in pixels, before it is rounded to the model's grid."""
     max_short_edge: Edge | None = None
@@ -184,7 +190,6 @@ class InputConfig(Settings):
 class RulesConfig(Settings):
     """Corrections of predictions in tracking; they need no training."""
 
-    section: ClassVar[str] = "rules"
     cuts: bool = False
     """Detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory."""
     after_cut: Literal["end", "recognize", "continue"] = "recognize"
@@ -196,7 +201,6 @@ class RulesConfig(Settings):
 class ComputeConfig(Settings):
     """Precision and compilation in tracking; training has separate settings."""
 
-    section: ClassVar[str] = "compute"
     precision: Precision = "float32"
     """Auto means bfloat16 if the processor supports it, else float32."""
     compile: bool = False
@@ -220,10 +224,8 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        limit = find_method(self.model.method).max_short_term_frames
-        require(
-            limit is None or self.memory.short_term_frames <= limit,
-            f"memory.short_term_frames must be at most {limit} with {self.model.method}, "
-            f"got {self.memory.short_term_frames}",
-        )
+        method, frames = self.model.method, self.memory.short_term_frames
+        limit = find_method(method).max_short_term_frames
+        if limit is not None and frames > limit:
+            raise ValueError(f"memory.short_term_frames must be at most {limit} with {method}, got {frames}")
         return self

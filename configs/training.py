@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -56,7 +56,6 @@ class SourceConfig(Settings):
 class DataConfig(Settings):
     """Training and validation data."""
 
-    section: ClassVar[str] = "data"
     root: Text | None = None
     """Folder that holds the sources."""
     workers: Annotated[int, Range(0, 1024)] = 2
@@ -117,7 +116,6 @@ class PhaseConfig(Settings):
 class TrainConfig(Settings):
     """Optimization."""
 
-    section: ClassVar[str] = "train"
     output: Text | None = None
     """Folder for checkpoints and logs; null means outputs/NAME."""
     run: list[Text] = Field(default_factory=list)

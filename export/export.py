@@ -17,7 +17,6 @@ from torch.ops import aten
 
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, MemoryConfig, RulesConfig
-from aotlab.configs.settings import changed
 from aotlab.export.clip import Clip
 from aotlab.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.export.graphs import PROMPTING, Graph, build_graphs, build_prompt_graph
@@ -62,11 +61,10 @@ def resolve_export_config(config: Config) -> Config:
         subject=f"memory.short_term_frames {memory.short_term_frames}",
         remedy="use 1",
     )
-    return changed(
-        config,
+    return config.replace(
         memory=memory,
         compute=ComputeConfig(),
-        input=changed(config.input, min_object=None),
+        input=config.input.replace(min_object=None),
         rules=RulesConfig(),
     )
 

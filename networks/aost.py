@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from aotlab.configs.methods import ScaledKeysStage
+from aotlab.configs.methods import AOSTStage, ScaledKeysStage
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
@@ -79,7 +79,7 @@ class AOST(VOSModel):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        dim, stage = config.dim, config.stages[0]
+        dim, stage = config.dim, cast(AOSTStage, config.stages[0])
         self.shared = stage.shared
         self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(1 if self.shared else stage.depth))

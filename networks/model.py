@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.configs.settings import changed
+from aotlab.configs.settings import build
 from aotlab.networks.attention import Attention, MapSize
 from aotlab.networks.encoders import build_encoder, require_maps
 from aotlab.utils.plugins import is_built_in
@@ -153,7 +153,7 @@ class VOSModel(nn.Module, ABC):
             InputError: the model is not scalable (`AOST` is), or has fewer blocks.
         """
         model = copy(self)
-        model.config = changed(self.config, depth=depth)
+        model.config = build(ModelConfig, {**dict(self.config), "depth": depth})
         return model
 
     def encode(self, image: Tensor) -> Features:

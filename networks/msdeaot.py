@@ -13,6 +13,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from aotlab.configs.methods import MSDeAOTStage
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.decoders import ConvDecoder
@@ -27,7 +28,7 @@ class MSDeAOT(VOSModel):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        stage16, stage8, _ = config.stages
+        stage16, stage8, _ = cast(list[MSDeAOTStage], config.stages)
         dim16, dim8, dim4 = (stage.width(config.dim) for stage in config.stages)
         align_corners = config.align_corners
         self.identity_bank16 = IdentityBank(config.bank_channels, dim16, align_corners=align_corners)

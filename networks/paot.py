@@ -68,7 +68,7 @@ class PAOT(VOSModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stages: list[Stage] = []
-        for settings in config.stages:
+        for settings in cast(list[PAOTStage], config.stages):
             transition = None
             if stages:
                 transition = Transition(

@@ -8,7 +8,7 @@ which frames stay in memory: ``rmem`` is RMem's, ``ermu`` ERMU's.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -151,7 +151,7 @@ class RMemAOT(AOT):
     """AOT+: recurrent blocks and a temporal embedding."""
 
     def __init__(self, config: ModelConfig) -> None:
-        temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim)
+        temporal = build_temporal_embedding(cast(RMemAOTStage, config.stages[0]).temporal_slots, config.dim)
         super().__init__(config, partial(RecurrentLSTTBlock, temporal=temporal))
         self.temporal = temporal
         if temporal:
@@ -162,7 +162,7 @@ class RMemDeAOT(DeAOT):
     """DeAOT with a temporal embedding."""
 
     def __init__(self, config: ModelConfig) -> None:
-        temporal = build_temporal_embedding(config.stages[0].temporal_slots, config.dim // 2)
+        temporal = build_temporal_embedding(cast(RMemDeAOTStage, config.stages[0]).temporal_slots, config.dim // 2)
         super().__init__(config, partial(TemporalGPMBlock, temporal=temporal))
         self.temporal = temporal
         if temporal:

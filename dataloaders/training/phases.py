@@ -11,7 +11,6 @@ import numpy as np
 
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
-from aotlab.configs.settings import changed
 from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.labeled_video import Video
 from aotlab.dataloaders.sequences import require_folder
@@ -131,7 +130,7 @@ def open_validation_videos(data: DataConfig) -> list[Video]:
     for source in data.validation:
         root = find_data_root(data)
         has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
-        opened = open_set(root, changed(source, split=source.split or ("val" if has_val else None)))
+        opened = open_set(root, source.replace(split=source.split or ("val" if has_val else None)))
         if not isinstance(opened, VideoSet):
             problem = f"{source.path} is of kind {source.kind}, which has no videos; validation needs videos"
             raise InputError(problem, subject="data.validation")

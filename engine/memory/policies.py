@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.configs.settings import changed
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import POLICY_PLUGINS, describe_object, find_plugin, is_built_in
@@ -260,5 +259,5 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
                 slope=config.redundancy_slope,
                 threshold=config.redundancy_threshold,
             )
-    policy: MemoryPolicy = find_plugin(POLICY_PLUGINS, config.policy)(changed(config, every=every))
+    policy: MemoryPolicy = find_plugin(POLICY_PLUGINS, config.policy)(config.replace(every=every))
     return policy

@@ -17,7 +17,7 @@ from torch import Tensor
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol
 from aotlab.configs.schema import Config
-from aotlab.configs.settings import changed
+from aotlab.configs.settings import build
 from aotlab.engine.hooks.cuts import build_hooks
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.memory.bank import build_bank
@@ -92,14 +92,14 @@ class Tracker:
             prompts: network that makes masks from prompts; None means the bundled one, loaded at the first prompt.
 
         Raises:
-            InputError: no such device.
+            InputError: no such device, or settings that the model does not have.
         """
         self.device = pick_device(str(device))
         self.model, precision = prepare_for_tracking(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
         dtype = str(self.model.projector.weight.dtype).removeprefix("torch.")
         self._load_prompts = NetworkLoader(prompts, self.device, dtype, fuse=is_optimized(self.model))
-        self.config = changed(config, model=model.config)
+        self.config = build(Config, {**dict(config), "model": model.config})
         self.hooks = [*build_hooks(config.rules), *hooks]
         for hook in self.hooks:
             require(
@@ -171,7 +171,7 @@ class Tracker:
             InputError: deeper than trained, or another kind of model.
         """
         self.model = self.model.at_depth(depth)
-        self.config = changed(self.config, model=self.model.config)
+        self.config = self.config.replace(model=self.model.config)
         self.reset(self.state.length)
 
     @property

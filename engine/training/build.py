@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from aotlab.configs.files import resolve_path
 from aotlab.configs.methods import find_method
 from aotlab.configs.schema import TIMM_PREFIX, Config
-from aotlab.configs.settings import changed
+from aotlab.configs.settings import build
 from aotlab.configs.training import TrainConfig
 from aotlab.dataloaders.training.mixture import split_batch
 from aotlab.dataloaders.training.phases import TrainingData, open_phases
@@ -45,7 +45,7 @@ def resolve_training(config: Config) -> Config:
     """Fill in defaults that depend on method and encoder, and round crops to the model's grid.
 
     Raises:
-        InputError: two phases would write to the same files.
+        InputError: two phases would write to the same files, or a crop that is rounded up is too large.
     """
     settings = config.train
     for name, count in Counter([BEST, *(phase.name for phase in settings.phases)]).items():
@@ -54,16 +54,17 @@ def resolve_training(config: Config) -> Config:
         )
     final_lr = FINAL_LEARNING_RATES.get(config.model.encoder, 1e-5)
     phases = [
-        changed(
-            phase,
-            final_lr=final_lr if phase.final_lr is None else phase.final_lr,
-            augmentation=phase.augmentation or find_method(config.model.method).augmentation,
-            crop=round_to_grid(phase.crop, align_corners=config.model.align_corners),
-        )
+        {
+            **dict(phase),
+            "final_lr": final_lr if phase.final_lr is None else phase.final_lr,
+            "augmentation": phase.augmentation or find_method(config.model.method).augmentation,
+            "crop": round_to_grid(phase.crop, align_corners=config.model.align_corners),
+        }
         for phase in settings.phases
     ]
     output = os.path.expanduser(settings.output or f"outputs/{config.name}")
-    return changed(config, train=changed(settings, phases=phases, output=output))
+    train = {**dict(settings), "phases": phases, "output": output}
+    return build(Config, {**dict(config), "train": train})
 
 
 def open_data(config: Config, world: Distributed) -> TrainingData:
@@ -90,7 +91,7 @@ def build_training_model(config: Config, device: torch.device = CPU, *, is_resum
     model = build_model(config.model)
     settings = config.train
     if is_resumed:
-        settings = changed(settings, start_from=None, encoder_weights=None, warm_start=None)
+        settings = settings.replace(start_from=None, encoder_weights=None, warm_start=None)
     if settings.start_from is not None:
         load_weights(model, resolve_weights(settings.start_from), config.name)
     elif settings.encoder_weights is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.configs.settings import changed
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import build_training_model, open_data, resolve_training
 from aotlab.engine.training.optimization import list_trained
@@ -45,7 +44,7 @@ def dry_run(config: Config, world: Distributed) -> str:
         phase = mixture.phase
         print_line(f"{phase.name}: making {CLIPS} clips, then {STEPS} steps of {format_count(phase.batch, 'clip')}")
         rate = measure_clip_rate(mixture)
-        state = TrainState(config, world, model, replace(mixture, phase=changed(phase, steps=max(phase.steps, STEPS))))
+        state = TrainState(config, world, model, replace(mixture, phase=phase.replace(steps=max(phase.steps, STEPS))))
         metrics = run_steps(state)
         seconds = metrics["step_seconds"]
         total += phase.steps * seconds

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.settings import changed
 from aotlab.dataloaders.training.clips import Clip
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.benchmarks import find_benchmark
@@ -199,7 +198,7 @@ def main(*, data: Path, checkpoint: Path, clips: int, seed: int, people: bool, o
     print(f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}")
     temperature = calibrate(sample, config.confidence_temperature)
     if output is not None:
-        calibrated = changed(config, confidence_temperature=round(temperature, 3))
+        calibrated = config.replace(confidence_temperature=round(temperature, 3))
         card = read_card(checkpoint)
         save_checkpoint(output, load_checkpoint(checkpoint)[0], calibrated, half=True, card=card)
     return 0

@@ -2,7 +2,7 @@ from .configs.methods import AOTStage as AOTStage, DeAOTStage as DeAOTStage, Met
 from .configs.load import load_config as load_config
 from .configs.plugins import load_plugins as load_plugins
 from .configs.schema import MemoryConfig as MemoryConfig, ModelConfig as ModelConfig
-from .configs.settings import Settings as Settings, changed as changed
+from .configs.settings import Settings as Settings, build as build
 from .engine.tracking.inputs import prepare_inputs as prepare_inputs
 from .engine.tracking.interfaces import (
     CutDetector as CutDetector,

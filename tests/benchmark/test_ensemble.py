@@ -9,7 +9,6 @@ from torch import Tensor
 
 from aotlab.benchmark.ensemble import Branch, Ensemble, build_branches
 from aotlab.configs.schema import Config
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
 from aotlab_testing.drawn_clips import draw_box
@@ -39,7 +38,7 @@ def flip_maps(maps: Tensor, flip: bool) -> Tensor:
 
 def make_tracker(model: tuple[VOSModel, Config], scale: float) -> Tracker:
     network, config = model
-    return Tracker(network, changed(config, input={"scale": scale}))
+    return Tracker(network, config.replace(input={"scale": scale}))
 
 
 def track_view(model: tuple[VOSModel, Config], scale: float, flip: bool, frames, mask) -> list[Tensor]:
@@ -110,7 +109,7 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
 
 def test_several_scales_limit_the_short_edge_as_published(model):
     network, config = model
-    half = changed(config, input={"scale": 0.5})
+    half = config.replace(input={"scale": 0.5})
     branches = [*build_branches(network, half, scales=(1.0, 1.5)), *build_branches(*model)]
     inputs = [cast(Tracker, branch.tracker).config.input for branch in branches]
     assert [limits.max_short_edge for limits in inputs] == [624, 624, None]
@@ -119,7 +118,7 @@ def test_several_scales_limit_the_short_edge_as_published(model):
 
 def test_cut_of_one_branch_is_a_cut(model):
     network, config = model
-    watching = changed(config, rules={"cuts": True})
+    watching = config.replace(rules={"cuts": True})
     together = Ensemble([Branch(Tracker(network, each)) for each in (config, watching)])
     frames = [frame for seed in (0, 1) for frame in draw_texture(1, seed=seed) // 2 + 128 * (seed == 0)]
     assert [step.cut for step in run_tracker(together, frames, {0: draw_stripes([1])})] == [False, True]

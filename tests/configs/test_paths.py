@@ -4,7 +4,6 @@ from pathlib import Path
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, resolve_path
 from aotlab.configs.load import load_config
-from aotlab.configs.settings import changed
 from aotlab.dataloaders.training.phases import find_data_root
 from aotlab.engine.training.build import build_training_model
 from aotlab.networks.weights.checkpoints import read_settings, read_weights
@@ -36,4 +35,4 @@ def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
 def test_finetuned_model_tracks_with_the_bundled_settings():
     stored = read_settings(BUNDLED_CHECKPOINT)
     for config in (load_config("aott_mini"), load_config("configs/recipes/finetune.yaml")):
-        assert changed(config, name=stored.name, data=stored.data, train=stored.train) == stored
+        assert config.replace(name=stored.name, data=stored.data, train=stored.train) == stored

@@ -14,8 +14,7 @@ from torch import nn
 from aotlab.configs.load import load_config
 from aotlab.configs.methods import AOTStage, Method, find_method
 from aotlab.configs.plugins import describe_plugins, load_plugins
-from aotlab.configs.schema import MemoryConfig, ModelConfig
-from aotlab.configs.settings import changed
+from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
@@ -125,7 +124,7 @@ class Maps(Encoder):
 )
 def test_maps_of_an_encoder_are_checked_once(options, message, offer):
     offer(ENCODER_PLUGINS, maps=lambda: Maps(**options))
-    config = changed(build()[1].model, encoder="maps")
+    config = build()[1].model.replace(encoder="maps")
     if message is None:
         encoder = build_model(config).encoder
         assert encoder.training
@@ -169,7 +168,7 @@ def test_dataclass_of_stage_settings_rejected(stage, offer):
     with raises_one_sentence(
         rf"test_plugins\.py: {stage.__name__}: .*; derive it from aotlab\.sdk\.Stage, without @dataclass$"
     ):
-        ModelConfig(method="mine")
+        load_config("aott", ["model.method=mine"])
 
 
 def test_stage_settings_of_a_plugin_are_checked(offer):

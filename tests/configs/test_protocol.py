@@ -9,7 +9,6 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import MemoryConfig
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
@@ -83,7 +82,7 @@ def test_memory_is_bounded_after_300_frames(weights, monkeypatch, load):
 
 
 def test_replaced_memory_is_logged(caplog, monkeypatch):
-    config = changed(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
+    config = load_config("aott").replace(memory=MemoryConfig(policy="every_nth"))
     loaded = build_model(config.model), config
     monkeypatch.setattr("aotlab.networks.weights.checkpoints.load_checkpoint", lambda *_, **__: loaded)
     assert Tracker.from_pretrained().config.memory.policy == "rmem"

@@ -3,11 +3,10 @@
 import pytest
 
 from aotlab.configs.schema import InputConfig
-from aotlab.configs.settings import changed
 from aotlab.networks.preprocess import network_size
 
 UP = InputConfig(min_short_edge=480, min_object=120)
-UNLIMITED = changed(UP, max_long_edge=None)
+UNLIMITED = UP.replace(max_long_edge=None)
 
 
 @pytest.mark.parametrize(("video", "smallest", "limits", "expected"), [
@@ -23,7 +22,7 @@ UNLIMITED = changed(UP, max_long_edge=None)
     ((240, 432), 4, InputConfig(), (240, 432)),  # presets never scale up
     ((2160, 3840), 4, UNLIMITED, (2160, 3840)),
     ((240, 432), 4, UNLIMITED, (240, 432)),
-    ((320, 480), 4, changed(UP, max_short_edge=400), (400, 608)),
+    ((320, 480), 4, UP.replace(max_short_edge=400), (400, 608)),
     ((320, 480), None, InputConfig(scale=0.5, min_short_edge=480), (240, 352)),  # 360: half to even
 ])  # fmt: skip
 def test_frames_are_scaled_up_to_first_limit(video, smallest, limits, expected):

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
 from aotlab.prompting.config import PromptConfig
@@ -171,7 +170,7 @@ def tracker():
     model, config = build("aott")
     network = build_prompts()
     network.decoder.conv_out.bias.data.fill_(10.0)  # an untrained network finds something
-    return Tracker(model, changed(config, confidence_temperature=2.0), prompts=network)
+    return Tracker(model, config.replace(confidence_temperature=2.0), prompts=network)
 
 
 @pytest.mark.parametrize("preset", ["aott", "deaott", "swinb_aotl"])

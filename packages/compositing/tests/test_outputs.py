@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from aotlab.sdk import build
 from aotlab.utils.errors import InputError
 from aotlab_compositing.cryptomatte import hash_name
 from aotlab_compositing.edges import confine_edges
@@ -371,7 +372,7 @@ def test_premultiplied_colors_are_black_outside(tmp_path, output):
 def test_option_without_effect_rejected():
     problem = r"per_object=True \(--per-object\): no effect on masks, exr; write prores"
     with pytest.raises(InputError, match=problem):
-        RunOptions(write=("masks", "exr"), output_options={"per_object": True})
+        build(RunOptions, {"write": ("masks", "exr"), "output_options": {"per_object": True}})
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["forward", "both directions"])

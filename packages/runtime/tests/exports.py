@@ -8,7 +8,6 @@ import pytest
 
 import aotlab
 import aotlab_runtime
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.export.export import ExportOptions, export_model, resolve_export_config
 from aotlab.prompting.network import NetworkSegmenter
@@ -99,7 +98,7 @@ def record_cases(model, config, prompts):
 
 def configure(model, config, memory):
     """Return a tracker of PyTorch with changed settings of its memory."""
-    return Tracker(model, resolve_export_config(changed(config, memory=memory)))
+    return Tracker(model, resolve_export_config(config.replace(memory=memory)))
 
 
 def segment_with_pytorch(prompts, frame, case, keep):

@@ -6,7 +6,6 @@ from pathlib import Path
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import RulesConfig
-from aotlab.configs.settings import changed
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab_testing.processes import WAIT_SECONDS
 
@@ -41,4 +40,4 @@ def test_control_lacks_only_rendered_clips():
         load_config(BUNDLED / "recipes" / "crossings.yaml", overrides).train.phases[0]
         for overrides in ([], [line.strip().strip("'")])
     )
-    assert control == changed(rendered, sources=rendered.sources[:3])
+    assert control == rendered.replace(sources=rendered.sources[:3])

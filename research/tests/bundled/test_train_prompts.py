@@ -12,7 +12,6 @@ from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, BUNDLED_PROMPTS
 from aotlab.configs.load import load_config
-from aotlab.configs.settings import changed
 from aotlab.engine.training.model_card import load_card
 from aotlab.media.masks import write_mask
 from aotlab.networks.build import build_model
@@ -165,9 +164,9 @@ def test_prompt_loss_ignores_void_pixels():
 @pytest.mark.slow
 def test_run_is_resumed_and_its_network_trained_further(data, checkpoint, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    whole = PromptTrainer(checkpoint, data, tmp_path, changed(TRAINING, steps=1))
+    whole = PromptTrainer(checkpoint, data, tmp_path, TRAINING.replace(steps=1))
     whole.run()
-    resumed = PromptTrainer(checkpoint, data, tmp_path, changed(TRAINING, steps=2))
+    resumed = PromptTrainer(checkpoint, data, tmp_path, TRAINING.replace(steps=2))
     assert resumed.step == 1
     path = resumed.run()
     assert resumed.step == 2

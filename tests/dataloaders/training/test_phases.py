@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.load import load_config
-from aotlab.configs.settings import changed
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.dataloaders.training.sets import VideoSet
@@ -38,8 +37,8 @@ def open_sources(root, *phases):
     """Open the recipe with the videos of a folder, and a phase for each list of sources."""
     config = load_config(RECIPE, [f"data.root={root.parent}"])
     (phase,) = config.train.phases
-    phases = [changed(phase, name=f"p{place}", sources=sources) for place, sources in enumerate(phases)]
-    return open_phases(changed(config, train={"phases": phases}))
+    phases = [phase.replace(name=f"p{place}", sources=sources) for place, sources in enumerate(phases)]
+    return open_phases(config.replace(train={"phases": phases}))
 
 
 def list_trained_videos(data):

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from aotlab.configs.plugins import load_plugins
-from aotlab.configs.settings import changed
 from aotlab.engine.hooks.hook import Hook
 from aotlab.engine.tracking.options import TrackerOptions, describe_tracker
 from aotlab.engine.tracking.tracker import Tracker
@@ -197,7 +196,7 @@ def test_settings_turn_on_hooks_of_plugins(plugin, tmp_path, unload):
     small, config = build("aott", "rules.hooks=[keep_out]")
     predictions = run_tracker(Tracker(small, config), draw_texture(2), {0: draw_stripes([1, 2])})
     assert not predictions[1].labels.any()
-    save_checkpoint(tmp_path / "weights.safetensors", small, changed(config, rules={"hooks": []}))
+    save_checkpoint(tmp_path / "weights.safetensors", small, config.replace(rules={"hooks": []}))
     options = TrackerOptions(tmp_path / "weights.safetensors", overrides=["rules.hooks=[keep_out]"])
     origin = {"name": "keep_out", "file": "mine.py"}
     assert origin.items() <= options.fingerprint()["plugins"]["rules.hooks.keep_out"].items()

@@ -57,5 +57,5 @@ def test_depth_can_change_between_videos():
     tracker.set_depth(3)
     with pytest.raises(InputError, match="tracker state"):
         tracker.load_state_dict(state)
-    with pytest.raises(InputError, match=r"model\.depth must be 1 to 3"):
+    with pytest.raises(InputError, match=r"^depth must be 1 to 3"):
         tracker.set_depth(4)

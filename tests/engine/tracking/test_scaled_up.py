@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.groups import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.export.export import resolve_export_config
@@ -27,7 +26,7 @@ def small_and_large():
 def test_smallest_first_object_sets_video_scale(model, small_and_large):
     assert find_smallest_area(small_and_large) == 100
     tracker = Tracker(*model)
-    plain = Tracker(model[0], changed(model[1], input={"min_object": None, "scale": 2.0}))
+    plain = Tracker(model[0], model[1].replace(input={"min_object": None, "scale": 2.0}))
     frames = draw_texture(5)
     for index, frame in enumerate(frames):
         mask = small_and_large if index == 0 else draw_stripes([0, 0, 5]) if index == 2 else None
@@ -36,7 +35,7 @@ def test_smallest_first_object_sets_video_scale(model, small_and_large):
 
 def test_large_objects_are_not_scaled_up(model):
     frames, mask = draw_texture(3), np.ones_like(draw_stripes([]))
-    plain = Tracker(model[0], changed(model[1], input={"min_object": None}))
+    plain = Tracker(model[0], model[1].replace(input={"min_object": None}))
     expected, found = (run_tracker(any_tracker, frames, {0: mask}) for any_tracker in (plain, Tracker(*model)))
     assert_same(found, expected)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from aotlab_testing.marks import slow
@@ -97,7 +96,7 @@ def test_state_of_other_weights_rejected(copied):
 
 def test_state_of_other_precision_rejected():
     model, config = build("aott")
-    other = changed(config, compute={"precision": "bfloat16"})
+    other = config.replace(compute={"precision": "bfloat16"})
     with pytest.raises(InputError, match=r"saved with other precision$"):
         Tracker(model, other).load_state_dict(Tracker(model, config).state_dict())
 

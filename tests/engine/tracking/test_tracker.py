@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aotlab.configs.settings import changed
 from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
@@ -94,7 +93,7 @@ def test_confidence_is_mean_over_object_pixels():
 
 def test_temperature_changes_confidence_only(models):
     model, config = models["aott"]
-    trackers = (Tracker(model, changed(config, confidence_temperature=each)) for each in (1.0, 2.0))
+    trackers = (Tracker(model, config.replace(confidence_temperature=each)) for each in (1.0, 2.0))
     plain, calibrated = (run_tracker(tracker, draw_texture(2), {0: draw_stripes([1])})[1] for tracker in trackers)
     np.testing.assert_array_equal(plain.logits, calibrated.logits)
     np.testing.assert_array_equal(plain.probabilities, calibrated.probabilities)
@@ -105,7 +104,7 @@ def test_temperature_changes_confidence_only(models):
 
 def test_settings_of_the_network_come_from_the_model(models):
     model, config = models["aott"]
-    other = changed(config, model={"align_corners": False})
+    other = config.replace(model={"align_corners": False})
     tracker, expected = Tracker(model, other), Tracker(model, config)
     assert tracker.config == expected.config
     found, plain = (run_tracker(each, draw_texture(2), {0: draw_stripes([1])})[1] for each in (tracker, expected))

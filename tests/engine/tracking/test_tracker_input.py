@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab.configs.schema import RulesConfig
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.optimize import optimize
 from aotlab.utils.errors import InputError
@@ -81,7 +80,7 @@ def test_frames_and_masks_of_other_types_are_tracked_alike(models, make_frame, m
 
 def test_predict_commit_and_is_cut_check_their_inputs_as_step(models):
     frames, mask, (model, config) = draw_texture(2), draw_stripes([1]), models["aott"]
-    tracker = Tracker(model, changed(config, rules=RulesConfig(cuts=True)))
+    tracker = Tracker(model, config.replace(rules=RulesConfig(cuts=True)))
     draft = tracker.predict(Image.fromarray(frames[0]), frames[0].shape[:2])
     for wrong, words in ((mask[:20], "mask: expected"), (mask * 0, "mask: no objects"), (-mask, "must be 0 to")):
         with pytest.raises(InputError, match=words):

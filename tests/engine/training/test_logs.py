@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.configs.settings import changed
 from aotlab.configs.training import PhaseConfig, TrainConfig
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.engine.training import logs
@@ -49,7 +48,7 @@ class Phase:
         self.index = names.index(name)
         self.phase, self.step, self.output, self.resumed_from = PHASES[self.index], step, output, None
         train = TrainConfig(phases=PHASES, **{"log_every": 2, "image_every": 0, **settings})
-        self.config = changed(load_config("aott"), train=train)
+        self.config = load_config("aott").replace(train=train)
         self.mixture = Mixture((), (), self.phase, self.config.data, 0, 1)
 
     is_due, total_step = TrainState.is_due, TrainState.total_step

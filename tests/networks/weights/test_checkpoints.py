@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, list_presets
 from aotlab.configs.load import apply_overrides, load_config, parse_yaml, to_yaml
-from aotlab.configs.settings import changed
 from aotlab.configs.training import PhaseConfig, TrainConfig
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
@@ -109,7 +108,7 @@ def test_overrides_change_stored_settings(tmp_path, model, config):
 @pytest.mark.parametrize(("arguments", "policy"), [({}, "rmem"), ({"protocol": "published"}, "every_nth")])
 def test_model_and_tracker_of_a_checkpoint_have_the_same_memory(tmp_path, model, config, arguments, policy):
     path = tmp_path / "small.safetensors"
-    save_checkpoint(path, model, changed(config, memory={"policy": "every_nth"}))
+    save_checkpoint(path, model, config.replace(memory={"policy": "every_nth"}))
     loaded, settings = load_model(path, **arguments)
     assert settings.memory.policy == policy
     assert Tracker(loaded, settings).config == settings
@@ -136,7 +135,7 @@ def test_file_with_metadata_of_another_version_loads(tmp_path, caplog):
 def test_unknown_keys_of_records_are_dropped_and_named(unknown, tmp_path, model, config, caplog):
     path, name = tmp_path / "small.safetensors", unknown.partition("=")[0]
     stored = apply_overrides(
-        parse_yaml(to_yaml(changed(config, train=TrainConfig(phases=[PhaseConfig(name="one")]))), ""), [unknown]
+        parse_yaml(to_yaml(config.replace(train=TrainConfig(phases=[PhaseConfig(name="one")]))), ""), [unknown]
     )
     save_file(model.state_dict(), path, {"config": yaml.safe_dump(stored)})
     settings = load_checkpoint(path)[1]

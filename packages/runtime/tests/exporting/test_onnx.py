@@ -21,7 +21,6 @@ import aotlab_runtime
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.export import export, graphs
 from aotlab.export.export import ExportOptions, export_model, resolve_export_config
@@ -266,7 +265,7 @@ def test_scales_of_int8_stay_float32_in_exports_of_half_size(tmp_path):
 def test_export_does_not_change_the_model(empty_graphs, tmp_path):
     model, config = build("r50_aotl_rmem")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    config = changed(config, memory={"frames": 3})
+    config = config.replace(memory={"frames": 3})
     export_model(model, config, tmp_path / "export", frame_size=FRAME_SIZE)
     assert_same_weights(model.state_dict(), before)
     assert all(parameter.requires_grad for parameter in model.parameters())

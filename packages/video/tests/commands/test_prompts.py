@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.settings import changed
 from aotlab.dataloaders.sequences import list_frames
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
@@ -147,7 +146,7 @@ def test_loaded_model_tracks_jobs_into_new_folders(video, tmp_path, monkeypatch)
         assert result.written == {"masks": tmp_path / "files" / "masks"}
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
-        run_job(changed(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
+        run_job(job.replace(overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
     shutil.copy(min((tmp_path / "out" / "masks").iterdir()), sibling_path(Path(video), ".png"))
     assert run_job(Job("clip", video, end=1), tmp_path / "beside", tracker, options).frames == 2
 

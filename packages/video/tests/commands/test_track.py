@@ -219,7 +219,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--write", "masks,coc"], "write coc: not one of masks, "),
     (["video", "--mask", "first.png", "--frame-numbers", "x"], "x: not one of index, file; see aotlab track"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"],
-     "tracking in both directions (--both-directions): cannot be combined with realtime (--realtime)"),
+     "--realtime: cannot be combined with --both-directions"),
     (["video", "--mask", "first.png", "--write", "foo"], "error: write foo: not one of masks, "),
     (["video", "--mask", "first.png", "--start", "3", "--end", "2"], "end 2: before start 3; give a later frame"),
     (["my", "film"], "my: no such file or folder; check the spelling, and put a path with spaces in quotes"),

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
@@ -70,7 +69,7 @@ def test_one_direction_outside_the_annotations(models, annotated_clip):
 
 def test_confidence_calibrated_before_the_first_mask(models, tmp_path):
     model, config = models["aott"]
-    tracker = Tracker(model, changed(config, confidence_temperature=2.0))
+    tracker = Tracker(model, config.replace(confidence_temperature=2.0))
     results = track_both(tracker, draw_texture(3), {1: draw_stripes([4, 9])}, tmp_path)
     assert [prediction.temperature for _, _, prediction, _ in results] == [2.0] * 3
 

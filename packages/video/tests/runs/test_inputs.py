@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.masks import write_mask
 from aotlab.media.prompt import Prompt
 from aotlab.media.rle import encode_rle
+from aotlab.sdk import build
 from aotlab.utils.errors import InputError
 from aotlab_testing.drawn_clips import draw_box, write_plain
 from aotlab_testing.marks import slow
@@ -313,22 +314,27 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     ({"points": [(1, float("nan"))]}, "point 1,nan: expected"),
     ({"name": "a/b"}, "name: 'a/b' is not a plain name; give at most 200 bytes without slashes"),
     ({"name": ""}, "name: '' is not a plain name"),
-    ({"classes": {1: None}}, "class: expected a text or a list of texts, got {1: None}"),
+    ({"removals": "30"}, "remove 30: expected FRAME:ID, for example 30:2"),
+    ({"classes": {1: None}}, "classes must be a text or a list of texts, got {1: None}"),
     ({"source": "interlaced=maybe"}, "source: interlaced maybe: not one of yes, no"),
-    ({"masks": np.zeros((9, 9))}, r"masks: expected a text or a list of texts, got [^\n]+\Z"),
+    ({"masks": np.zeros((9, 9))}, r"masks must be a text or a list of texts, got [^\n]+\Z"),
     ({"arrays": {"0": labels(1)}}, r"masks: expected a dict by frame index, such as {0: ...}, got keys \['0'\]"),
     ({"prompts": {"0": {1: BOX}}}, r"prompts: expected a dict by frame index"),
     ({"prompts": {0: BOX}}, r"frame 0: prompts: give a dict of prompts by object id"),
     ({"prompts": {0: {1: "x"}}}, r"frame 0: prompt: points must be pairs"),
     ({"prompts": {0: {70000: BOX}}}, r"frame 0: prompts: object id 70000, expected a whole number from 1 to 65535"),
     ({"prompts": {0: {"1": BOX}}}, r"frame 0: prompts: object id '1', expected a whole number"),
-    ({"frames": "a.mp4"}, r"frames: expected the result of open_frames, got str"),
+    ({"frames": "a.mp4"}, r"frames must be the result of open_frames, got str"),
     ({"segmenter": 5}, r"segmenter 5: expected a name or two ONNX files"),
     ({"source": {0: "x"}}, r"unknown key (source\.)?0"),
 ])  # fmt: skip
 def test_job_names_an_invalid_field(fields, words):
+    tree = {"name": "a", "video": "a.mp4"} | fields
     with pytest.raises(InputError, match=words):
-        Job(**{"name": "a", "video": "a.mp4"} | fields)
+        build(Job, tree)
+    with pytest.raises(ValidationError) as caught:
+        Job(**tree)
+    assert [error["loc"] for error in caught.value.errors()] == [(*fields,)]
 
 
 @pytest.mark.parametrize("box", [
@@ -349,9 +355,14 @@ def test_job_takes_keys_of_numpy_and_points():
     assert ([*job.prompts], job.prompts[2][1].points) == ([2], ((3, 4),))
 
 
-def test_output_options_of_another_type_rejected():
-    with pytest.raises(InputError, match=r"^output_options: expected a dict by name, got str$"):
-        RunOptions(output_options="alpha=premultiplied")
+@pytest.mark.parametrize(("options", "loc"), [
+    ({"output_options": "alpha=premultiplied"}, ("output_options",)), ({"write": None}, ("write",)),
+    ({"mask_format": "rgb"}, ("mask_format",)), ({"realtime": True, "both_directions": True}, ()),
+])  # fmt: skip
+def test_run_options_name_an_invalid_field(options, loc):
+    with pytest.raises(ValidationError) as caught:
+        RunOptions(**options)
+    assert [error["loc"] for error in caught.value.errors()] == [loc]
 
 
 def test_job_takes_values_of_python():
@@ -361,7 +372,7 @@ def test_job_takes_values_of_python():
     assert job.masks == (mask,)
     assert [prompt.object_id for prompt in job.boxes] == [1, 2]
     assert (job.classes, job.source.fps, job.segmenter) == (names, 25, (Path("a.onnx"), Path("b.onnx")))
-    assert changed(job, name="b") == Job(**vars(job) | {"name": "b"}) != job
+    assert job.replace(name="b") == Job(**vars(job) | {"name": "b"}) != job
 
 
 def test_frames_missing_from_the_header_are_read(tmp_path):

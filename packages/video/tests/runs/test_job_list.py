@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aotlab.configs.settings import changed
 from aotlab.utils.errors import InputError
 from aotlab_testing.drawn_clips import write_plain
 from aotlab_testing.limits import make_pipe
@@ -29,7 +28,7 @@ def test_csv_is_read(tmp_path):
         (tmp_path / "jobs.csv").write_bytes(content.encode())
         first, second, third = read_jobs(tmp_path / "jobs.csv")
         masks = (str(tmp_path / "a.png"), f"3={tmp_path / 'b.xml'}")
-        assert changed(first, source_line="") == Job("a", str(tmp_path / "a.mp4"), masks)
+        assert first.replace(source_line="") == Job("a", str(tmp_path / "a.mp4"), masks)
         assert (second.name, second.video) == ("second", str(tmp_path / "sub" / "b.mp4"))
         assert second.overrides == ("memory.every=2", "memory.frames=4")
         assert (second.source, third.source) == (SourceOptions(levels="auto"), SourceOptions(levels=(0, 4095), fps=25))
@@ -48,7 +47,7 @@ def test_json_lines_are_read(tmp_path):
     assert (third.start, third.end) == (5, 7)
     assert third.overrides == ("a.b=1",)
     assert first.masks == (parse_mask(tmp_path / "a.png"),)
-    assert changed(second, source_line="") == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), overrides=("a.b=1",))
+    assert second.replace(source_line="") == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), overrides=("a.b=1",))
 
 
 def test_lists_take_prompts_and_class_names(tmp_path):
@@ -62,7 +61,7 @@ def test_lists_take_prompts_and_class_names(tmp_path):
         source=SourceOptions(fps=25),
     )  # fmt: skip
     for name in ("a.csv", "a.jsonl"):
-        assert [changed(job, source_line="") for job in read_jobs(tmp_path / name)] == [expected]
+        assert [job.replace(source_line="") for job in read_jobs(tmp_path / name)] == [expected]
 
 
 def test_json_lines_take_numbers(tmp_path):
@@ -70,7 +69,7 @@ def test_json_lines_take_numbers(tmp_path):
         '{"video": "a", "boxes": [1e-7, 2, 30.5, 40], "points": [[5, 6], [7, 8]], "negative_points": []}'
     )
     (job,) = read_jobs(tmp_path / "a.json")
-    assert changed(job, source_line="") == Job("a", job.video, boxes=(1e-7, 2, 30.5, 40), points=("5,6", "7,8"))
+    assert job.replace(source_line="") == Job("a", job.video, boxes=(1e-7, 2, 30.5, 40), points=("5,6", "7,8"))
 
 
 def test_folder_with_a_number_as_its_name_is_not_a_camera(tmp_path):
@@ -107,7 +106,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
 
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("a.csv", "video,boxes\n,\n", "line 2: expected a video$"),
-    ("a.csv", 'video,boxes,source\na.mp4,"1,2,3,4",fps=fast\n', "line 2: fps fast: expected frames per second"),
+    ("a.csv", 'video,boxes,source\na.mp4,"1,2,3,4",fps=fast\n', "line 2: source: fps fast: expected frames per second"),
     ("a.csv", 'video,boxes\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
     ("a.csv", "video,masks,classes\na,m,dog\nb,m,Dog\n", "classes 'dog' .of a. and 'Dog' .of b. differ only in"),
     ("a.csv", "video,masks\n", "contains no videos; give a header"),
@@ -116,9 +115,9 @@ def test_folder_has_masks_beside_videos(tmp_path):
      "2 videos are named a .case is ignored.; set the column name of a list"),
     ("a.csv", "video,masks,start\na.mp4,a.png,x\na.mp4,a.png,\na.mp4,b.png,\n", "2 videos are named a .case"),
     ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
-    ("a.csv", "video,masks,source\na.tif,a.png,levels=wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
+    ("a.csv", "video,masks,source\na.tif,a.png,levels=wide\n", "line 2: source: levels wide: expected auto"),
     ("a.jsonl", '{"video": "a.tif", "masks": "a.png", "source": {"levels": [2, 1]}}',
-     "line 1: levels .2, 1.: expected auto, or LOW,HIGH"),
+     "line 1: source: levels .2, 1.: expected auto, or LOW,HIGH"),
     ("a.jsonl", '{"video": "a.tif", "source": {"matrix": [1]}}', "line 1: source: matrix .1.: not one of"),
     ("a.jsonl", '{"video": "a.tif", "source": "input_transform=4"}', "source: input_transform 4: not one of linear"),
     ("a.jsonl", '{"video": "a.tif", "removals": 5}', "line 1: remove 5: expected FRAME:ID"),
@@ -130,11 +129,11 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("a.csv", "video,masks,source\na.mp4,a.png,fps\n", "line 2: source fps: expected KEY=VALUE"),
     ("a.jsonl", '{"video": "a.mp4", "boxes": "1,2,9,9;1,2,9,9"}', "box 1,2,9,9;1,2,9,9: expected"),
     ("a.jsonl", '{"video": ["a.mp4"]}', "line 1: video: expected a path, a URL or the number of a camera, got "),
-    ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected a text or a list of texts"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "line 1: masks: expected a text or a list of texts"),
-    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected a text"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks must be a text or a list of texts"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "line 1: masks must be a text or a list of texts"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides must be a text"),
     ("a.jsonl", '{"video": "a.mp4", "boxes": [1, 2, 3, 4], "classes": [{"1": "cat"}]}',
-     "class: expected a text or a list of texts"),
+     "classes must be a text or a list of texts"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "classes": {"a": "cat"}}', "class :a=cat: expected one name"),
     ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "classes": "cat; :2=dog"}',
      "class cat; :2=dog: expected one name for each object, without ; or comma"),

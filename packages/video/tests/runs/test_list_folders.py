@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.settings import changed
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.export.synthetic_clip import draw_clip
 from aotlab.media.masks import write_mask
@@ -177,7 +176,7 @@ def test_failed_job_keeps_results_and_resumes_with_its_video(output, jobs):
 def test_failures_without_results_replace_each_other(output, job):
     Path(job.video).rename(output.parent / "gone")
     for mask in ("b.png", "c.png"):
-        outcome = track(changed(job, masks=(job.masks[0]._replace(value=mask),)), output)
+        outcome = track(job.replace(masks=(job.masks[0]._replace(value=mask),)), output)
         assert Results.read(output / "a").error == outcome.error
         assert mask in outcome.error
 
@@ -201,7 +200,7 @@ def test_error_names_missing_masks(tmp_path):
 
 def test_inputs_cover_the_frame_of_a_mask(job):
     file = job.masks[0].value
-    default, first, second = (describe(changed(job, masks=[f"{frame}{file}"])) for frame in ("", "0=", "1="))
+    default, first, second = (describe(job.replace(masks=[f"{frame}{file}"])) for frame in ("", "0=", "1="))
     assert default == first != second
 
 
@@ -218,7 +217,7 @@ def test_hidden_files_beside_masks_are_no_inputs(tmp_path):
 
 def test_folder_of_another_list_rejected(output, job):
     assert track(job, output).status == "done"
-    other = changed(job, name="other")
+    other = job.replace(name="other")
     for batch in (Batch([other], output, *OPTIONS), Batch([other], output, *OPTIONS, force=True)):
         with pytest.raises(InputError, match=r"already contains results of another list \(a\); choose another output"):
             batch.track(StopFlag())

@@ -10,6 +10,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
+from aotlab.sdk import build
 from aotlab.utils.errors import InputError
 from aotlab_testing.drawn_clips import write_images
 from aotlab_testing.small_model import HEIGHT, WIDTH, draw_stripes, draw_texture
@@ -135,7 +136,7 @@ def test_options_travel_to_other_processes():
 
 def test_unknown_output_rejected():
     with pytest.raises(InputError, match=r"not one of masks, objects, overlay, coco\b.*; for others, see https://"):
-        RunOptions(write=("masks", "gif"))
+        build(RunOptions, {"write": ("masks", "gif")})
 
 
 def test_object_is_lost_after_five_unseen_frames():

@@ -145,7 +145,7 @@ def test_linear_light_is_encoded_with_the_srgb_curve():
 @pytest.mark.parametrize("text", ["wide", "5", "5,5", "9,3", "0,inf", "nan,1", "1,2,3", "", "x" * 5000])
 def test_invalid_levels_rejected(text):
     with pytest.raises(InputError, match="expected auto, or LOW,HIGH") as caught:
-        SourceOptions(levels=text)
+        open_frames("gone", {"levels": text})
     assert len(str(caught.value)) < 200
 
 
@@ -402,7 +402,7 @@ def test_other_suffixes_are_frames(tmp_path, suffix):
 
 def test_unknown_input_transform_rejected(tmp_path):
     with pytest.raises(InputError, match="input_transform gamma: not one of linear, srgb, ocio:SPACE"):
-        open_frames(tmp_path, SourceOptions(input_transform="gamma"))
+        open_frames(tmp_path, {"input_transform": "gamma"})
 
 
 def test_input_transform_of_video_rejected():

@@ -5,7 +5,6 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fractions import Fraction
-from functools import partial
 from threading import Event
 from unittest.mock import Mock
 
@@ -31,7 +30,6 @@ from aotlab_testing.video_files import (
     set_display_matrix,
     write_texture,
 )
-from aotlab_video.runs.job import Job
 from aotlab_video.sources.decoding import count_ignored_streams, find_video_stream, open_container
 from aotlab_video.sources.source_options import SourceOptions
 from aotlab_video.sources.video import VideoReader, open_frames
@@ -91,9 +89,8 @@ def test_video_stream_is_chosen_as_by_ffmpeg(tmp_path, caplog, dispositions, siz
 
 
 def test_source_that_is_no_location_rejected():
-    for open_source in (open_frames, partial(Job, "a")):
-        with pytest.raises(InputError, match=r"^video: expected a path, a URL or the number of a camera, got None$"):
-            open_source(None)
+    with pytest.raises(InputError, match=r"^video: expected a path, a URL or the number of a camera, got None$"):
+        open_frames(None)
 
 
 def test_cover_art_is_not_the_video():

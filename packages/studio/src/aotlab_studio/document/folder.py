@@ -23,7 +23,7 @@ from aotlab_studio.document.lock import LOCK
 from aotlab_studio.document.log import NonNegativeInt, digest_values
 from aotlab_studio.utils.files import ExportRecord, describe_files, encode_json, read_json, recover_export
 from aotlab_studio.utils.video import FrameStore
-from aotlab_video import SourceOptions
+from aotlab_video import SourceOptions, parse_source_options
 
 PROJECT_SUFFIX = ".aotlab"
 EXPORT = "export"
@@ -118,7 +118,7 @@ def require_no_renamed_project(video: Path, folder: Path) -> None:
 
 def read_source_options(folder: Path) -> SourceOptions:
     """Return how the frames of a project are read; the defaults without a project."""
-    return SourceOptions(**read_header(Database.open(folder)).video.options if has_project(folder) else {})
+    return parse_source_options(read_header(Database.open(folder)).video.options if has_project(folder) else {})
 
 
 def complete_export(folder: Path) -> None:

@@ -34,13 +34,14 @@ def main(results: tuple[Path, ...], *, write: tuple[str, ...], missing: bool, **
     """Write outputs of results without tracking again."""
     if not write:
         raise UsageError("--write: missing; give outputs such as overlay,coco")
+    from aotlab.sdk import build
     from aotlab_video.runs.job import RunOptions
     from aotlab_video.runs.lists import list_job_folders
     from aotlab_video.runs.store import has_results
     from aotlab_video.runs.views import render
 
     options = {name: value for name, value in output_options.items() if value}
-    RunOptions(write, output_options=options)  # checked before the first of many videos
+    build(RunOptions, {"write": write, "output_options": options})  # checked before the first of many videos
     folders = list[Path]()
     for path in results:
         found = [path] if has_results(path) else list_job_folders(path)

@@ -208,37 +208,24 @@ def main(
         raise UsageError("--dry-run: checks all videos of a list; remove --shard")
     if given["realtime"] and not is_single:
         raise UsageError("--realtime: applies to a single video; remove it")
+    if given["realtime"] and given["both_directions"]:
+        raise UsageError("--realtime: cannot be combined with --both-directions, which needs later frames; remove one")
     if output is not None and output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
         remedy = "give a folder, and --write overlay for a video in it"
         raise InputError("not a folder", subject=f"--output {output}", remedy=remedy)
     require_mask_syntax(given["masks"])
-    from aotlab_video.runs.job import Job, RunOptions
+    from aotlab.sdk import build
+    from aotlab_video.runs.job import COLUMNS, Job, RunOptions
     from aotlab_video.runs.prepare import prepare
 
-    options = RunOptions(
-        write=tuple(dict.fromkeys(given["write"])) or RunOptions.write,
-        both_directions=given["both_directions"],
-        realtime=given["realtime"],
-        by_name=given["frame_numbers"] == "file",
-        mask_start_number=given["mask_start_number"],
-        mask_format=given["mask_format"],
-    )
+    values = {name: given[name] for name in ("both_directions", "realtime", "mask_start_number", "mask_format")}
+    write = {"write": tuple(dict.fromkeys(given["write"]))} if given["write"] else {}
+    options = build(RunOptions, {**values, **write, "by_name": given["frame_numbers"] == "file"})
     if is_single:
         folder = output or default_output(video[0])
-        job = Job(
-            folder.name if is_file_name(folder.name) else "video",
-            video[0],
-            given["masks"],
-            boxes=given["boxes"],
-            points=given["points"],
-            negative_points=given["negative_points"],
-            segmenter=given["segmenter"],
-            classes=given["classes"],
-            removals=given["removals"],
-            start=given["start"],
-            end=given["end"],
-            source=given["source"],
-        )
+        values = {name: given[name] for name in COLUMNS if name in given}
+        values["name"] = folder.name if is_file_name(folder.name) else "video"
+        job = build(Job, {**values, "video": video[0]})
         if job.segmenter and not (job.boxes or job.points or job.negative_points):
             raise UsageError("--segmenter: no prompt to make a mask from; give --box or --point, or remove it")
         require_modules("av", "cv2", "pycocotools", "tqdm")

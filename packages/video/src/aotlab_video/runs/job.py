@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Self
 
 from aotlab.media.masks import MAX_ID
 from aotlab.media.names import MASK_ENDING
 from aotlab.media.prompt import Prompt
 from aotlab.sdk import Settings, convert_prompts
-from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import prefix_errors, require_file_name
 from aotlab.utils.run_folder import MASKS
 from aotlab.utils.text import shorten, strip_credentials
@@ -40,11 +48,19 @@ MASK_ENDINGS = (MASK_ENDING, ".png", ".xml", ".json", ".masks")
 """Endings of mask files beside a video: NAME.mask.png, NAME.png, NAME.xml, NAME.json, or a folder NAME.masks."""
 
 
-@dataclass
-class RunOptions:
+def _list_texts(values: Any) -> tuple[Any, ...]:
+    """Return texts, paths or masks, one or several; raise `ValueError` for other values."""
+    types = str | Path | PromptArgument
+    items = (values,) if isinstance(values, types | Mapping) or not np.iterable(values) else tuple(values)
+    if not all(isinstance(item, types) and item != "" for item in items):
+        raise ValueError(f"must be a text or a list of texts, got {shorten(repr(values), 80)}")
+    return items
+
+
+class RunOptions(Settings):
     """Options of `track` and `run_job`."""
 
-    write: Sequence[str] = ("masks", "overlay")
+    write: Annotated[Sequence[str], PlainValidator(_list_texts)] = ("masks", "overlay")
     """Names of the outputs to write, from `list_outputs`; a single name needs no tuple. Masks are always stored; with
     ``soft`` the probabilities at edges too, so that outputs which need them can be written later."""
     both_directions: bool = False
@@ -57,23 +73,22 @@ class RunOptions:
     """Number of a video file's first frame in files of masks; None: 0, but a first mask 1 is refused."""
     mask_format: MaskFormat | None = None
     """Format of mask images: ids, binary, soft, mots or palette; None: binary if all are black and white, else ids."""
-    output_options: Mapping[str, Any] = field(default_factory=dict)
+    output_options: Mapping[str, Any] = {}
     """Options of installed outputs by name, such as ``{"alpha": "premultiplied"}``; those of the command's help."""
     progress: bool = True
     """Whether to show a progress bar if stderr is a terminal."""
 
-    def __post_init__(self) -> None:
-        self.write = tuple(_list_texts("write", self.write))
-        if self.mask_format is not None:
-            require_choice(self.mask_format, get_args(MaskFormat), "mask_format")
-        self.output_options = parse_output_options(self.output_options, self.write)
+    @field_validator("output_options", mode="plain")
+    @classmethod
+    def _parse_output_options(cls, values: Any, info: ValidationInfo) -> Mapping[str, Any]:
+        return parse_output_options(values, info.data.get("write", ()))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if self.both_directions and self.realtime:
-            raise InputError(
-                "cannot be combined with realtime (--realtime), as later frames are needed",
-                subject="tracking in both directions (--both-directions)",
-                remedy="give one of them",
-            )
+            raise ValueError("both_directions cannot be combined with realtime, as later frames are needed")
         self.make_outputs()  # raises InputError
+        return self
 
     def make_outputs(self) -> dict[str, Output]:
         """Return the outputs to write beside those of the store by name."""
@@ -86,15 +101,6 @@ class RunOptions:
         return SOFT in self.write or any(make_output(name).needs_soft for name in self.make_outputs())
 
 
-def _list_texts(name: str, values: Any) -> list[Any]:
-    """Return texts, paths or masks, one or several, as a list; raise `InputError` for other values."""
-    types = str | Path | PromptArgument
-    items = [values] if isinstance(values, types | Mapping) or not np.iterable(values) else list(values)
-    if not all(isinstance(item, types) and item != "" for item in items):
-        raise InputError(f"expected a text or a list of texts, got {shorten(repr(values), 80)}", subject=name)
-    return items
-
-
 def parse_class_names(values: ClassNames) -> dict[int, str]:
     """Return class names by object id of texts like ``NAME`` (object 1) and ``:2=NAME``.
 
@@ -104,7 +110,7 @@ def parse_class_names(values: ClassNames) -> dict[int, str]:
     if isinstance(values, Mapping) and all(isinstance(name, str) for name in values.values()):
         values = [f":{key}={name}" for key, name in values.items()]
     names: dict[int, str] = {}
-    for value in _list_texts("class", values):
+    for value in _list_texts(values):
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         is_name = name and not name.startswith(":") and not {*";,"} & {*name}
@@ -134,8 +140,8 @@ def _parse_segmenter(value: Any) -> str | tuple[Path, Path] | None:
         return value
     files = value.split(",") if isinstance(value, str) else value
     are_files = isinstance(files, list | tuple) and all(isinstance(file, str | Path) for file in files)
-    problem = "expected a name or two ONNX files"
-    require(are_files and len(files) == 2, problem, subject=f"segmenter {shorten(value)}")
+    if not are_files or len(files) != 2:
+        raise ValueError(f"{shorten(value)}: expected a name or two ONNX files")
     return Path(files[0]), Path(files[1])
 
 
@@ -156,8 +162,8 @@ def _parse_prompts(values: Any) -> dict[int, dict[int, Prompt]]:
 
 
 def _require_frame_source(value: Any) -> FrameSource | None:
-    is_source = value is None or isinstance(value, FrameSource)
-    require(is_source, f"expected the result of open_frames, got {type(value).__name__}", subject="frames")
+    if value is not None and not isinstance(value, FrameSource):
+        raise ValueError(f"must be the result of open_frames, got {type(value).__name__}")
     return value
 
 
@@ -168,9 +174,6 @@ class Job(Settings):
     points, classes and removals may be written as on the command line, and a single one needs no list:
 
     >>> Job("dogs", "dogs.mp4", boxes=[(150, 2, 310, 410)], classes=["dog"])
-
-    Raises:
-        InputError: an unknown or invalid value, as on the command line.
     """
 
     name: Annotated[Text, AfterValidator(lambda name: require_file_name(name, ""))]
@@ -179,7 +182,7 @@ class Job(Settings):
     """Path, URL or camera, as `open_frames` takes it."""
     masks: Annotated[
         tuple[PromptArgument, ...],
-        PlainValidator(lambda values: tuple(map(parse_mask, _list_texts("masks", values)))),
+        PlainValidator(lambda values: tuple(map(parse_mask, _list_texts(values)))),
     ] = ()
     """Mask files, each ``FILE`` or ``[FRAME][:ID]=FILE``."""
     boxes: Annotated[tuple[FramePrompt, ...], PlainValidator(partial(parse_frame_prompts, "box"))] = ()
@@ -203,7 +206,7 @@ class Job(Settings):
     segmenter: Annotated[str | tuple[Path, Path] | None, PlainValidator(_parse_segmenter)] = None
     """Name of a plug-in's tracker, or ONNX files (encoder and decoder), that turn prompts into masks; None: the
     tracker's own, else the bundled one."""
-    overrides: Annotated[tuple[str, ...], PlainValidator(lambda values: tuple(_list_texts("overrides", values)))] = ()
+    overrides: Annotated[tuple[str, ...], PlainValidator(_list_texts)] = ()
     """Settings ``key=value`` that only this job has."""
     arrays: Annotated[Mapping[int, np.ndarray], PlainValidator(partial(_index_by_frame, "masks"))] = Field(
         default={}, exclude=True

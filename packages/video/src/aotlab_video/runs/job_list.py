@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.names import VIDEO_SUFFIXES, list_frame_files, natural_sort
-from aotlab.sdk import changed
+from aotlab.sdk import build
 from aotlab.utils.errors import InputError, require, require_choice
 from aotlab.utils.files import prefix_errors, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.run_folder import RECORD
@@ -81,7 +81,7 @@ def _make_job(video: str) -> Job:
 
 def add_masks_beside(job: Job) -> Job:
     """Give a job that has no masks, boxes or points the masks beside its video; return other jobs unchanged."""
-    return job if job.has_objects else changed(job, masks=find_masks_beside(job.video))
+    return job if job.has_objects else job.replace(masks=find_masks_beside(job.video))
 
 
 def find_masks_beside(video: str) -> tuple[PromptArgument, ...]:
@@ -166,7 +166,7 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
     values = {column: value for column, value in row.items() if value not in ("", None)}
     require("video" in values, "expected a video")
     location = locate_video(values.pop("video"), folder)
-    job = Job(**{"name": location.name, **values}, video=location.text, source_line=source_line)
+    job = build(Job, {"name": location.name, **values, "video": location.text, "source_line": source_line})
     for path in (location.text, *(mask.value for mask in job.masks)):
         require(
             not INVALID_PATH.search(path),
@@ -175,7 +175,7 @@ def _read_job(row: Mapping[str, Any], source_line: str, folder: Path) -> Job:
             remedy="remove them",
         )
     masks = tuple(mask._replace(value=str(folder / mask.value)) for mask in job.masks)
-    return add_masks_beside(changed(job, masks=masks))
+    return add_masks_beside(job.replace(masks=masks))
 
 
 def _require_different_names(jobs: Sequence[Job], prefix: str, remedy: str) -> None:

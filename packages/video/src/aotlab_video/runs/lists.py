@@ -76,7 +76,7 @@ class Batch:
     ) -> None:
         self._jobs, self._output, self._tracker, self._force = jobs, output, tracker, force
         write = dict.fromkeys((*options.write, *list_plugins(LIST_OUTPUT_PLUGINS)))
-        self._options = replace(options, write=tuple(write), progress=False)
+        self._options = options.replace(write=tuple(write), progress=False)
         self._loader = LazyTracker(tracker)
         self.summary_error = ""
         """Error message if the summary could not be written."""

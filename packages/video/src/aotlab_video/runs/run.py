@@ -12,6 +12,7 @@ import numpy as np
 
 from aotlab import TrackerOptions
 from aotlab.media.prompt import Prompt
+from aotlab.sdk import build
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import is_file_name
 from aotlab.utils.locks import locked_output
@@ -104,11 +105,12 @@ def track(
     """
     options, folder = _require_options(options), Path(folder)
     frames = source if isinstance(source, FrameSource) else open_frames(source)
-    job = Job(
-        folder.name if is_file_name(folder.name) else "video", frames.path or "-", frames=frames,
-        arrays={} if masks is None else masks, prompts={} if prompts is None else prompts,
-        start=start, end=end, classes=classes, removals=removals,
-    )  # fmt: skip
+    values = {
+        "name": folder.name if is_file_name(folder.name) else "video", "video": frames.path or "-", "frames": frames,
+        "arrays": {} if masks is None else masks, "prompts": {} if prompts is None else prompts,
+        "start": start, "end": end, "classes": classes, "removals": removals,
+    }  # fmt: skip
+    job = build(Job, values)
     require(job.has_objects, "none", subject="masks", remedy="pass {0: mask}")
     return run(prepare(job, folder, LazyTracker(tracker), options), force=force)
 

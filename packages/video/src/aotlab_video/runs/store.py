@@ -29,7 +29,7 @@ from aotlab.utils.text import shorten
 from aotlab_video.masks.regions import ObjectClasses
 from aotlab_video.masks.value_syntax import MaskFormat, PromptArgument, parse_frame_object
 from aotlab_video.sources.plates import ImagePlate, Plate
-from aotlab_video.sources.source_options import SourceOptions
+from aotlab_video.sources.source_options import SourceOptions, parse_source_options
 
 if TYPE_CHECKING:
     from aotlab_video.sources.frames import FrameSource
@@ -287,7 +287,7 @@ class Results(RunFolder):
     @property
     def source_options(self) -> SourceOptions:
         """Options of `open_frames` that read the frames as they were tracked."""
-        return SourceOptions(**self.inputs.get("source", {}))
+        return parse_source_options(self.inputs.get("source", {}))
 
     def mask_path(self, name: str) -> Path:
         """Return the file with the object ids of a frame, given its name."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.media.masks import read_mask
+from aotlab.sdk import build
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import temporary_name, writing
 from aotlab.utils.locks import locked_output, remove_leftovers
@@ -227,7 +228,7 @@ def render(
         InputError: the video is missing or has changed, a mask is missing, or an output cannot be written.
     """
     folder = Path(folder)
-    options = RunOptions(outputs, output_options=output_options)
+    options = build(RunOptions, {"write": outputs, "output_options": output_options})
     kinds, values = options.make_outputs(), options.output_options
     names = [*kinds]
     with locked_output(folder):

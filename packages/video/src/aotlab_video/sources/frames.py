@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.images import require_image_size
-from aotlab.sdk import changed
+from aotlab.sdk import build
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import atomic_path, base_name, reading
 from aotlab_video.sources.exr import read_exr_header, read_primaries
@@ -173,7 +173,8 @@ class ImageFrames(FrameSource):
             self.levels = Levels(low, high, curve=curve, white=white, estimated=True)
         limits = None if self.levels is None else (self.levels.low, self.levels.high)
         transform = None if self.levels is None else curve
-        self.options = changed(options, fps=self.rate, levels=limits, input_transform=transform)
+        found = {"fps": self.rate, "levels": limits, "input_transform": transform}
+        self.options = build(SourceOptions, {**dict(options), **found})
 
     def _read_exr_attributes(self, header: Mapping[str, Any], options: SourceOptions) -> None:
         """Set color primaries, rate, pixel aspect and time code to those that the first EXR file states."""
@@ -187,7 +188,7 @@ class ImageFrames(FrameSource):
 
     def _set_times(self, file_rate: float | Fraction | None, code: str | None, options: SourceOptions) -> None:
         """Set rate and time code to those that the first file states; a rate of the user comes first."""
-        with suppress(InputError):  # no rate, or a code that its rate does not have
+        with suppress(ValueError):  # no rate, or a code that its rate does not have
             self.rate = Fraction(options.fps or parse_rate(file_rate) or self.rate)
             if code is not None:
                 self.timecode = Timecode.parse(code, self.rate)

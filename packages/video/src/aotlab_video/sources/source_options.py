@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from aotlab.sdk import Settings
-from aotlab.utils.errors import InputError, require, require_choice
+from aotlab.sdk import Settings, build
+from aotlab.utils.errors import describe_wrong_choice, require
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.text import shorten
 from aotlab_video.sources.levels import INPUT_TRANSFORMS, OCIO_PREFIX
@@ -26,41 +26,41 @@ MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
 
 
 def parse_rate(rate: Any) -> Fraction | None:
-    """Return frames per second, such as 25 or 30000/1001; raise `InputError` unless above 0 and at most `MAX_RATE`."""
+    """Return frames per second, such as 25 or 30000/1001; raise `ValueError` unless above 0 and at most `MAX_RATE`."""
     if rate is None:
         return None
     text = str(rate).strip()
     # video files store fractions of small integers
     parsed = Fraction(text if RATE.fullmatch(text) else 0).limit_denominator(1_000_000)
     if not 0 < parsed <= MAX_RATE:
-        raise InputError("expected frames per second, for example 25 or 30000/1001", subject=f"fps {text:.40}")
+        raise ValueError(f"{text:.40}: expected frames per second, for example 25 or 30000/1001")
     return parsed
 
 
 def parse_levels(levels: Any) -> tuple[float, float] | Literal["auto"] | None:
-    """Return the pair of numbers of ``LOW,HIGH``, or ``auto``; raise `InputError` for other values."""
+    """Return the pair of numbers of ``LOW,HIGH``, or ``auto``; raise `ValueError` for other values."""
     if levels is None or str(levels) == "auto":
         return None if levels is None else "auto"
     try:
         low, high = map(float, levels.split(",") if isinstance(levels, str) else levels)
     except (ValueError, TypeError):
         low = high = math.nan
-    valid = math.isfinite(low) and math.isfinite(high) and low < high
-    expected = "expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095"
-    require(valid, expected, subject=f"levels {shorten(levels)}")
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        expected = "expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095"
+        raise ValueError(f"{shorten(levels)}: {expected}")
     return low, high
 
 
 def _check_transform(name: str | None) -> str | None:
-    if name is not None and (name == OCIO_PREFIX or not name.startswith(OCIO_PREFIX)):
-        require_choice(name, (*INPUT_TRANSFORMS, "ocio:SPACE"), "input_transform")
+    if name not in (None, *INPUT_TRANSFORMS) and (name == OCIO_PREFIX or not name.startswith(OCIO_PREFIX)):
+        raise ValueError(describe_wrong_choice(name, (*INPUT_TRANSFORMS, "ocio:SPACE")))
     return name
 
 
 def _parse_answer(value: Any) -> Any:
     """Return True for yes and False for no; other values unchanged."""
-    if isinstance(value, str):
-        require_choice(value, ("yes", "no"), "interlaced")
+    if isinstance(value, str) and value not in ("yes", "no"):
+        raise ValueError(describe_wrong_choice(value, ("yes", "no")))
     return value == "yes" if isinstance(value, str) else value
 
 
@@ -68,16 +68,13 @@ def _parse_seconds(value: Any) -> float:
     try:
         return float(POSITIVE.check(float(value)))
     except (TypeError, ValueError):
-        raise InputError("expected seconds above 0", subject=f"timeout {shorten(value)}") from None
+        raise ValueError(f"{shorten(value)}: expected seconds above 0") from None
 
 
 class SourceOptions(Settings):
     """Options for reading the frames of a source; on the command line, ``--source KEY=VALUE`` for each option.
 
     >>> SourceOptions(fps=25, layer="ViewLayer.Combined")
-
-    Raises:
-        InputError: an unknown option, or a wrong value.
     """
 
     fps: Annotated[float | Fraction | None, PlainValidator(parse_rate)] = None
@@ -120,9 +117,9 @@ def parse_source_options(value: Any) -> SourceOptions:
     if isinstance(value, SourceOptions):
         return value
     if isinstance(value, Mapping):
-        return SourceOptions(**{str(name): option for name, option in value.items()})
+        return build(SourceOptions, {str(name): option for name, option in value.items()})
     texts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else [*value]
     options: dict[str, Any] = dict(str(text).partition("=")[::2] for text in texts)
     for name, option in options.items():
         require(option, "expected KEY=VALUE, for example fps=25", subject=f"source {shorten(name)}")
-    return SourceOptions(**options)
+    return build(SourceOptions, options)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aotlab.media.images import require_same_size
-from aotlab.sdk import changed
 from aotlab.utils.digests import InputDigests
 from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
@@ -130,7 +129,7 @@ class VideoFrames(FrameSource):
             self.codec, self.interlaced = context.name, first.interlaced_frame
             self.matrix = self.make_plate(first).tags.matrix
             names = [name for name, number in MATRICES.items() if number == self.matrix and self.lacks_matrix]
-            self.options = changed(options, matrix=next(iter(names), None), interlaced=self.interlaced)
+            self.options = options.replace(matrix=next(iter(names), None), interlaced=self.interlaced)
             tags = (context.color_primaries, context.color_trc)
             self.color_tags = (1, 1) if UNKNOWN_TAG in tags else tags
             self.timecode = decoding.read_timecode(container, self.rate)
