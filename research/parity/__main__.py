@@ -1,7 +1,7 @@
 """The authors' own code of AOT and DeAOT beside aotlab's, on the CPU, with the same weights.
 
 ``pip install --no-deps deaotpy`` beforehand. ``python -m research.parity`` compares masks and logits, ``--speed`` the
-time per frame.
+time per frame, ``--training`` the loss, gradients and steps of the optimizer.
 """
 
 from __future__ import annotations
@@ -83,7 +83,10 @@ def compare_masks(name: str, row: Row, frames: Sequence[np.ndarray], labels: Seq
 @option("--size", default="384x224", help="WIDTHxHEIGHT of the frames, or native")
 @option("--threads", type=PositiveInt, default=1, help="CPU threads")
 @option("--speed", is_flag=True, help="compare the time per frame instead")
-def main(models: tuple[str, ...], *, root: Path, frames: int, size: str, threads: int, speed: bool) -> int:
+@option("--training", is_flag=True, help="compare loss, gradients and steps instead (default: of aott and deaott)")
+def main(
+    models: tuple[str, ...], *, root: Path, frames: int, size: str, threads: int, speed: bool, training: bool
+) -> int:
     """Compare aotlab with the authors' own code of AOT and DeAOT."""
     known = (BUNDLED, *AUTHORS_MODELS)
     for name in models:
@@ -95,6 +98,10 @@ def main(models: tuple[str, ...], *, root: Path, frames: int, size: str, threads
     prepare_torch()
     torch.set_num_threads(threads)
     print(f"{processor_name()}, {threads} threads, {', '.join(versions.values())}\n")
+    if training:
+        from research.parity.training import compare_training
+
+        return compare_training(models or ("aott", "deaott"))
     clips = read_clips(root, frames, None if size == "native" else parse_size(size))
     if speed:
         from research.parity.speed import compare_speed
