@@ -1,6 +1,7 @@
 """Trackers of other projects with random weights: ``python -m research.speed.compare edgetam sam2_tiny,objects=4``.
 
-``pip install './packages/trackers[sam,cutie]'`` beforehand.
+``pip install './packages/trackers[sam,cutie]'`` beforehand; for ``aott authors:aott``, ``pip install --no-deps
+deaotpy``.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from aotlab import VideoTracker
-from aotlab_trackers.cutie import CutieTracker, build_network, make_config
+from aotlab_trackers.authors import AuthorsTracker, build_network
+from aotlab_trackers.cutie import CutieTracker, make_config
+from aotlab_trackers.cutie import build_network as build_cutie
 from aotlab_trackers.sam import SamTracker
 
 
@@ -25,10 +28,12 @@ def build_model(name: str) -> Any:
 
 
 def build_tracker(name: str, device: str, precision: str) -> VideoTracker:
-    """Return the tracker of this name: edgetam, sam2_tiny, cutie_small or cutie_base."""
+    """Return the tracker of this name: edgetam, sam2_tiny, cutie_small, cutie_base, or ``authors:`` and a preset."""
+    if name.startswith("authors:"):
+        return AuthorsTracker(build_network(name.partition(":")[2]), device=device)
     if name.startswith("cutie_"):
         config = make_config(name.removeprefix("cutie_"))
-        return CutieTracker(build_network(config), config, device=device, precision=precision)
+        return CutieTracker(build_cutie(config), config, device=device, precision=precision)
     from transformers import Sam2ImageProcessor, Sam2VideoProcessor, Sam2VideoVideoProcessor
 
     processor = Sam2VideoProcessor(Sam2ImageProcessor(), Sam2VideoVideoProcessor())

@@ -27,14 +27,16 @@ WARM_UP = 3
 CLIP_LENGTH = 4
 """Frames that are drawn and repeated."""
 PEERS = ("edgetam", "sam2_tiny", "cutie_small", "cutie_base")
-"""Trackers of other projects, see peers.py."""
+"""Trackers of other projects, see peers.py; also those whose names begin with `AUTHORS`."""
+AUTHORS = "authors:"
+"""Beginning of the name of a preset that the authors' own code runs."""
 OBJECTS, PATCH = 2, 16
 """Objects of a training clip, and the side in pixels of its squares of one label."""
 
 
 def make_tracker(setting: dict[str, Any], *, optimize: bool) -> Any:
     """Return the tracker of a setting; see `Tracker` for ``optimize``, which is for those of aotlab."""
-    if setting["config"] in PEERS:
+    if setting["config"] in PEERS or str(setting["config"]).startswith(AUTHORS):
         from peers import build_tracker  # beside this file, which is on the path
 
         precision = dict(text.split("=") for text in setting["overrides"])["compute.precision"]
