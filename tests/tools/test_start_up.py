@@ -30,9 +30,9 @@ OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engin
 """What the packages were called when they were installed at top level."""
 SCRIPT = f"""
 import json, runpy, sys
-sys.argv, sys.path[0] = ["train.py", "--print-config"], {str(ROOT / "tools")!r}
+sys.argv, sys.path[0] = ["eval.py", "--dataset", "davis2017", "--print-config"], {str(ROOT / "tools")!r}
 try:
-    runpy.run_path({str(ROOT / "tools" / "train.py")!r}, run_name="__main__")
+    runpy.run_path({str(ROOT / "tools" / "eval.py")!r}, run_name="__main__")
 except SystemExit as left:
     assert left.code == 0
 print(json.dumps([(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]))
