@@ -61,7 +61,7 @@ def test_votes_need_no_scoring_modules(tmp_path, module):
     assert (done.stderr, done.stdout.splitlines()[-1]) == ("", "0")
 
 
-def test_commands_of_packages_that_are_missing_are_listed_and_named():
+def test_commands_of_missing_packages_are_listed_and_named():
     done = run_python("-c", ALONE, *(f"{name} video" for name in PACKAGES), "--help")
     assert done.stdout.splitlines()[-1] == f"{[2] * len(PACKAGES) + [0]}"
     expected = [

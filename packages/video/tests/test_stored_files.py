@@ -24,7 +24,7 @@ def test_stored_checkpoint_tracks(stored):
     assert len(np.unique(read_masks(stored / "whole" / "masks"))) == 3
 
 
-def test_strict_refuses_a_stored_checkpoint_whose_code_has_changed(stored, capsys):
+def test_strict_refuses_a_checkpoint_of_changed_code(stored, capsys):
     with (stored / "encoder.py").open("a") as file:
         file.write("# changed\n")
     run(*MASK, "--strict", "--output", "new", status=2)
