@@ -33,7 +33,7 @@ from aotlab.networks.build import build_model
 from aotlab.networks.fast.attention import fused_attention, tiled_local_attention
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab_testing.limits import drop_root
-from aotlab_testing.marks import needs_posix
+from aotlab_testing.marks import needs_all_packages, needs_posix
 from aotlab_testing.small_model import (
     HEIGHT,
     WIDTH,
@@ -215,6 +215,7 @@ def test_empty_folder_in_a_closed_one_is_filled(empty_graphs, monkeypatch):
             assert {"export.json", "weights.bin", "encode.onnx"} < set(os.listdir(folder))
 
 
+@needs_all_packages
 def test_version_and_graphs_agree_with_the_ports():
     port = (ROOT / "packages/demo/tracker/tracker.js").read_text("utf-8")
     assert f"EXPORT_VERSION = {export.EXPORT.version};" in port
