@@ -4,32 +4,16 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from aotlab import Prompt, Tracker, load_model
 from aotlab.configs.schema import POLICIES
-from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.tools.main import main
 from aotlab_testing import miniatures
 from aotlab_testing.files import read_files
-from aotlab_testing.small_model import build, build_prompts, draw_stripes, draw_texture
+from aotlab_testing.small_model import build, draw_stripes, draw_texture
+from aotlab_testing.smoke import aotlab, checkpoint, prompts
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
 
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A file of the tiny network."""
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    save_checkpoint(path, *build("aott", "memory.every=1"))
-    return path
-
-
-@pytest.fixture
-def prompts(monkeypatch):
-    """A tiny prompt network that always gives a mask, in place of the bundled one."""
-    network = build_prompts()
-    torch.nn.init.constant_(network.decoder.conv_out.bias, 10)
-    monkeypatch.setattr("aotlab.prompting.network.load_prompt_network", lambda: network)
+__all__ = ["aotlab", "checkpoint", "prompts"]
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +22,6 @@ def benchmark(tmp_path_factory):
     root = tmp_path_factory.mktemp("benchmark")
     miniatures.make_folder(root)
     return ["--dataset", "folder", "--root", str(root)]
-
-
-@pytest.fixture
-def aotlab(tmp_path, monkeypatch):
-    """Runs a command line in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        assert main([str(word) for word in words]) == 0
-        return tmp_path
-
-    return run
 
 
 @pytest.mark.parametrize("policy", POLICIES)

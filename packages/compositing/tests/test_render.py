@@ -5,9 +5,9 @@ import OpenEXR
 import pytest
 from PIL import Image
 
-from aotlab_testing.files import read_files
+from aotlab_testing.files import read_files, read_results
 from aotlab_testing.stored_files import assert_outputs_are_the_same
-from aotlab_testing.video.runs import interrupt, read_results, track
+from aotlab_testing.video.runs import interrupt, track
 from aotlab_video.commands.render import main
 from aotlab_video.sources.video import open_frames
 

@@ -2,50 +2,22 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from aotlab import Tracker, draw_overlay, load_model, read_mask, write_mask
-from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.tools.main import main
 from aotlab_testing.drawn_clips import write_images
 from aotlab_testing.files import SAMPLE
-from aotlab_testing.small_model import build, build_prompts, draw_stripes, draw_texture
+from aotlab_testing.small_model import draw_stripes, draw_texture
+from aotlab_testing.smoke import aotlab, checkpoint, prompts
 from aotlab_video import open_frames, track
 
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A file of the tiny network."""
-    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    save_checkpoint(path, *build("aott", "memory.every=1"))
-    return path
-
-
-@pytest.fixture
-def prompts(monkeypatch):
-    """A tiny prompt network that always gives a mask, in place of the bundled one."""
-    network = build_prompts()
-    torch.nn.init.constant_(network.decoder.conv_out.bias, 10)
-    monkeypatch.setattr("aotlab.prompting.network.load_prompt_network", lambda: network)
+__all__ = ["aotlab", "checkpoint", "prompts"]
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     """A folder of four frames."""
     return write_images(tmp_path_factory.mktemp("video"), draw_texture(4))
-
-
-@pytest.fixture
-def aotlab(tmp_path, monkeypatch):
-    """Runs a command line in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        assert main([str(word) for word in words]) == 0
-        return tmp_path
-
-    return run
 
 
 def test_video_is_tracked_from_a_mask(aotlab, checkpoint, video, tmp_path):

@@ -12,7 +12,6 @@ from aotlab.configs.files import ROOT
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "r50_deaotl_rmem", "msdeaott", "aost", "r50_paotl")
 needs_pymatting = pytest.mark.skipif(not find_spec("pymatting"), reason="needs pymatting")  # not imported by the test
 needs_compositing = pytest.mark.skipif(not find_spec("aotlab_compositing"), reason="needs aotlab_compositing")
-needs_runtime = pytest.mark.skipif(not find_spec("aotlab_runtime"), reason="needs aotlab_runtime")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs signals, forks or devices of POSIX")
 
 

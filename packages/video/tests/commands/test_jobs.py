@@ -16,8 +16,8 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked
 from aotlab.utils.run_folder import RECORD
 from aotlab_testing.drawn_clips import write_plain
-from aotlab_testing.files import read_files
-from aotlab_testing.video.runs import Repeater, cli, read_results, save
+from aotlab_testing.files import read_files, read_results
+from aotlab_testing.video.runs import Repeater, cli, save
 from aotlab_testing.video_files import write_gray
 from aotlab_video.runs.built_in_outputs import BUILT_IN_OUTPUTS
 from aotlab_video.runs.store import Results

@@ -6,8 +6,8 @@ import pytest
 
 from aotlab.media.masks import write_mask
 from aotlab_testing.drawn_clips import draw_moving_clip, stems_from, write_frames
+from aotlab_testing.files import read_results
 from aotlab_testing.kills import kill_at_random_moments, run_killed_between_files, run_until_file, time_run
-from aotlab_testing.video.runs import read_results
 from aotlab_video.runs import loop
 from aotlab_video.runs.store import Results
 

@@ -10,8 +10,9 @@ import pytest
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
+from aotlab_testing.files import read_results
 from aotlab_testing.processes import wait_until
-from aotlab_testing.video.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, read_results, track
+from aotlab_testing.video.runs import NAMES, WRITE, Repeater, interrupt, read_largest_ids, track
 from aotlab_video.runs import built_in_outputs, loop, store
 from aotlab_video.runs.store import STATE_FILE, Results
 from aotlab_video.sources.video import open_frames

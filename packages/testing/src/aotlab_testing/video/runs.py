@@ -1,6 +1,5 @@
 """Runs of the track command with a tracker that repeats the last mask."""
 
-import json
 import signal
 from dataclasses import replace
 from typing import ClassVar
@@ -8,9 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.utils.run_folder import RECORD
 from aotlab_testing.drawn_clips import draw_box
-from aotlab_testing.files import read_files
 from aotlab_testing.repeating_tracker import RepeatingTracker
 from aotlab_video.commands import track as cli
 
@@ -77,14 +74,3 @@ def snapshot(folder):
     """Return the content and time of all files of a folder, also of hidden ones."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
-
-
-def read_results(folder):
-    """Return the content of all files of results, or of a list of them, without what differs between equal runs."""
-    files = read_files(folder)
-    for path in [path for path in files if path.endswith(RECORD)]:
-        record = json.loads(files[path])
-        for name in ("digest", "provenance", "seconds", "location", "name"):
-            record.pop(name, None)
-        files[path] = record
-    return files
